@@ -1,0 +1,146 @@
+"""The inner loop: gradient steps on the support set, for all tasks of a batch in one call.
+
+learn2learn's MAML does the adaptation. Its clone holds the adapting parameters with a leading task dimension,
+and each step takes the *sum* of the tasks' support losses: tasks share no fast weight, so the gradient of the
+sum is every task's own gradient.
+"""
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from metarec.algorithms.base import Fast, squared_error
+from metarec.algorithms.learn2learn import maml_class
+from metarec.data.tasks import Rows
+from metarec.errors import InputError
+from metarec.nets.base import Encoded, Net
+
+
+class FastWeights(nn.Module):
+    """The adapting parameters of a net, under one roof for learn2learn to clone and update."""
+
+    def __init__(self, parameters: dict[str, nn.Parameter]) -> None:
+        super().__init__()
+        self.names = list(parameters)
+        for number, parameter in enumerate(parameters.values()):
+            self.register_parameter(f"weight{number}", parameter)
+
+    def stack(self, tasks: int) -> None:
+        """Give every weight a leading dimension of `tasks` equal slices."""
+        for name, weight in self._parameters.items():
+            if weight is not None:
+                self._parameters[name] = weight.expand(tasks, *weight.shape)  # type: ignore[assignment]
+
+    def fast(self) -> Fast:
+        """The weights by their names in the net."""
+        return dict(zip(self.names, self._parameters.values(), strict=True))  # type: ignore[arg-type]
+
+
+def adapting(net: Net, patterns: Sequence[str]) -> list[str]:
+    """Names of the net's parameters that adapt.
+
+    Args:
+        net: the net.
+        patterns: names of the net's `groups`, or patterns on parameter names such as ``decoder.layers.*``.
+
+    Raises:
+        InputError: a pattern matches nothing; names the nearest ones that would.
+    """
+    names = [name for name, _ in net.named_parameters()]
+    chosen: set[str] = set()
+    for pattern in patterns:
+        wanted = net.groups.get(pattern, [pattern])
+        found = {name for name in names if any(fnmatchcase(name, w) for w in wanted)}
+        if not found:
+            near = difflib.get_close_matches(pattern, [*net.groups, *names], n=3, cutoff=0.3)
+            raise InputError(f"adapts: {pattern!r} matches no parameter; groups are {list(net.groups)}, nearest {near}")
+        chosen |= found
+    return [name for name in names if name in chosen]
+
+
+def check_steps(inner_lr: float, steps: int) -> None:
+    """Refuse an inner loop that cannot run.
+
+    Raises:
+        InputError: the rate is not positive, or the number of steps is negative.
+    """
+    if not inner_lr > 0 or steps < 0:
+        raise InputError(f"inner_lr {inner_lr}, adaptation_steps {steps}: give a rate > 0 and a number >= 0")
+
+
+def score(net: Net, fast: Fast, task: Tensor, item: Tensor, encoded: Encoded | None = None) -> Tensor:
+    """Scores (T, R) of a net some of whose parameters are replaced by fast weights.
+
+    Args:
+        net: the net.
+        fast: fast weights by name; empty: the net as it is.
+        task: user rows (T,).
+        item: item rows (T, R).
+        encoded: what the encoder makes of them, if known already.
+    """
+    parts: dict[str, Fast] = {"encoder": {}, "decoder": {}}
+    for name, weight in fast.items():
+        part, rest = name.split(".", 1)
+        parts[part][rest] = weight
+    if encoded is None:
+        encoded = functional_call(net.encoder, parts["encoder"], (task, item))
+    scores: Tensor = functional_call(net.decoder, parts["decoder"], (encoded,))
+    return scores
+
+
+def adapt(
+    net: Net,
+    names: Sequence[str],
+    task: Tensor,
+    support: Rows,
+    *,
+    inner_lr: float,
+    steps: int,
+    first_order: bool,
+) -> Fast:
+    """Adapt the named parameters to every task's support set: theta_i = theta - inner_lr * grad L_i(theta), repeated.
+
+    L_i is the mean squared error over the support set of task i.
+
+    Args:
+        net: the net; it is not changed.
+        names: its adapting parameters, as `adapting` returns them.
+        task: user rows (T,).
+        support: ratings (T, S).
+        inner_lr: step size.
+        steps: number of steps.
+        first_order: treat the inner gradients as constants, and build no graph of them.
+
+    Returns:
+        Fast weights by name, each (T, ...), connected to the net's parameters when gradients are enabled.
+
+    Raises:
+        InputError: called under ``torch.inference_mode``, where no gradient exists.
+    """
+    if torch.is_inference_mode_enabled():
+        raise InputError("adaptation needs gradients; run with --trainer.inference_mode=false")
+    parameters = dict(net.named_parameters())
+    learner = maml_class()(
+        FastWeights({name: parameters[name] for name in names}), lr=inner_lr, first_order=first_order, allow_unused=True
+    ).clone()
+    learner.module.stack(len(task))
+    once = not any(name.startswith("encoder.") for name in names)
+    encoded = net.encoder(task, support.item) if once else None
+    for _ in range(steps):
+        prediction = score(net, learner.module.fast(), task, support.item, encoded)
+        learner.adapt(squared_error(prediction, support).sum())
+    fast: Fast = learner.module.fast()
+    return fast
+
+
+def adapt_detached(
+    net: Net, names: Sequence[str], task: Tensor, support: Rows, *, inner_lr: float, steps: int
+) -> Fast:
+    """Adapt as `adapt` does, for prediction: works under ``no_grad`` and leaves no graph behind."""
+    with torch.enable_grad():
+        fast = adapt(net, names, task, support, inner_lr=inner_lr, steps=steps, first_order=True)
+    return {name: weight.detach() for name, weight in fast.items()}

@@ -1,0 +1,55 @@
+"""Plain pretraining: the net is trained on all known users together, and fine-tuned on each new one."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from metarec.algorithms.base import Algorithm, Fast, squared_error
+from metarec.algorithms.inner_loop import adapt_detached, adapting, check_steps, score
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.nets.base import Net
+
+
+class Pretrain(Algorithm):
+    """Joint training without an inner loop; adaptation happens for new users only.
+
+    The outer loss is the mean over tasks of the net's squared error on support and query set together, without
+    adaptation. With ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the
+    parameters `adapts`. Which steps and rate to fine-tune with is chosen on validation users by the callback
+    `SelectAdaptation`.
+
+    Args:
+        net: the net to train; given by the configuration.
+        adapts: which parameters fine-tuning changes: groups of the net such as `all` or `head`, or patterns.
+        inner_lr: step size of fine-tuning.
+        adaptation_steps: number of fine-tuning steps on a new user's support set.
+    """
+
+    def __init__(
+        self, net: Net, adapts: Sequence[str] = ("all",), inner_lr: float = 0.01, adaptation_steps: int = 0
+    ) -> None:
+        super().__init__()
+        check_steps(inner_lr, adaptation_steps)
+        self.net, self.names = net, adapting(net, adapts)
+        self.inner_lr, self.adaptation_steps = inner_lr, adaptation_steps
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Let the net take over attributes and statistics."""
+        self.net.prepare(ratings, train)
+
+    def loss(self, batch: TaskBatch) -> Tensor:
+        """Mean over tasks of the squared error on all their rows, without adaptation."""
+        rows = Rows(*(torch.cat(columns, dim=1) for columns in zip(batch.support, batch.query, strict=True)))
+        return squared_error(self.predict({}, batch.task, rows.item), rows).mean()
+
+    def adapt(self, task: Tensor, support: Rows) -> Fast:
+        """Fast weights after `adaptation_steps` fine-tuning steps."""
+        return adapt_detached(
+            self.net, self.names, task, support, inner_lr=self.inner_lr, steps=self.adaptation_steps
+        )
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """Predicted ratings (T, Q)."""
+        return score(self.net, fast, task, item)

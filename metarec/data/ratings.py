@@ -1,0 +1,122 @@
+"""Ratings of one data set, with the features and the original ids of its users and items."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+UNKNOWN = ""
+"""The attribute value of row 0 and of every value that is missing."""
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Attributes of all users (or all items), one row each; row 0 belongs to the unknown user or item.
+
+    Attributes:
+        categorical: per attribute, the code of each row's value, shape (rows,); 0 = unknown.
+        multi_hot: per attribute with several values a row, a 0/1 matrix of shape (rows, values); no column
+            stands for "unknown", a row without values is all zeros.
+        values: per attribute, the value that each code (categorical, first one ``""``) or each column
+            (multi-hot) stands for.
+    """
+
+    categorical: dict[str, IntArray] = field(default_factory=dict)
+    multi_hot: dict[str, FloatArray] = field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> dict[str, dict[str, int]]:
+        """How many codes or columns each attribute has, as plain numbers."""
+        return {
+            "categorical": {name: len(self.values[name]) for name in self.categorical},
+            "multi_hot": {name: len(self.values[name]) for name in self.multi_hot},
+        }
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """All ratings of a data set, one row each, in no particular order.
+
+    Attributes:
+        name: the data set, such as ``movielens-100k``.
+        source: which source served it, for people to read.
+        user: row in ``user_ids`` and ``user_features``, shape (N,), 1..users; 0 is the unknown user.
+        item: the same for items.
+        rating: the value on ``scale``, shape (N,).
+        time: seconds or any other integer that grows with time, shape (N,).
+        scale: lowest and highest value a rating can have.
+        user_ids: the id each user row has in the original files, first one ``""``.
+        item_ids: the same for items.
+        item_titles: what to call each item in print, first one ``""``.
+        user_features: attributes, one row a user.
+        item_features: attributes, one row an item.
+        digest: SHA-256 of the file the ratings were read from.
+    """
+
+    name: str
+    source: str
+    user: IntArray
+    item: IntArray
+    rating: FloatArray
+    time: IntArray
+    scale: tuple[float, float]
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    item_titles: tuple[str, ...]
+    user_features: FeatureTable
+    item_features: FeatureTable
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What a net must know of the data, as plain numbers; counts include the unknown row 0."""
+        return {
+            "users": len(self.user_ids),
+            "items": len(self.item_ids),
+            "scale": list(self.scale),
+            "user_features": self.user_features.schema,
+            "item_features": self.item_features.schema,
+        }
+
+
+def encode(values: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:
+    """Code strings as whole numbers, for use as a categorical attribute.
+
+    Args:
+        values: one string a row, without row 0; ``""`` means missing.
+
+    Returns:
+        The codes with a leading 0 for row 0, shape (len(values) + 1,), and the value of each code in sorted
+        order, the first one ``""``.
+    """
+    vocabulary = (UNKNOWN, *sorted(set(values) - {UNKNOWN}))
+    code = {value: number for number, value in enumerate(vocabulary)}
+    return np.array([0, *(code[value] for value in values)], dtype=np.int64), vocabulary
+
+
+def encode_sets(values: Sequence[Sequence[str]]) -> tuple[FloatArray, tuple[str, ...]]:
+    """Code sets of strings as a 0/1 matrix, for use as a multi-hot attribute.
+
+    Args:
+        values: the set of each row, without row 0.
+
+    Returns:
+        The matrix with a leading row of zeros, shape (len(values) + 1, distinct values), and the value of
+        each column in sorted order.
+    """
+    vocabulary = tuple(sorted({value for row in values for value in row}))
+    column = {value: number for number, value in enumerate(vocabulary)}
+    matrix = np.zeros((len(values) + 1, len(vocabulary)), dtype=np.float32)
+    for number, row in enumerate(values, start=1):
+        matrix[number, [column[value] for value in row]] = 1.0
+    return matrix, vocabulary

@@ -1,0 +1,164 @@
+"""Data sets, one plain function each; a configuration names the function by its import path."""
+
+from pathlib import Path
+
+import numpy as np
+
+from metarec.data.fetch import Archive, Download, Package, cache_folder, obtain, read_files
+from metarec.data.movielens import (
+    LAYOUT_1M,
+    LAYOUT_100K,
+    LAYOUT_100K_ATOMIC,
+    parse_1m,
+    parse_100k,
+    parse_100k_atomic,
+)
+from metarec.data.ratings import Ratings
+from metarec.errors import InputError
+
+RATINGS_100K = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
+"""SHA-256 of ``u.data``, whichever source it comes from."""
+
+ARCHIVES_100K: tuple[Archive, ...] = (
+    Package(
+        name="recbole",
+        version="1.2.1",
+        file="recbole-1.2.1-py3-none-any.whl",
+        sha256="9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    ),
+    Download(
+        url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+    ),
+)
+ARCHIVES_1M: tuple[Archive, ...] = (
+    Download(
+        url="https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+        sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+    ),
+)
+
+_TERMS = (
+    "was collected by GroupLens at the University of Minnesota and may be used for research. Do not pass the "
+    "data on, do not use it commercially without GroupLens' permission, and do not suggest that the "
+    "university or GroupLens endorses what you do with it. Publications that use it acknowledge it: F. M. "
+    "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
+    "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
+)
+LICENCE = {"movielens-100k": f"MovieLens 100K {_TERMS}", "movielens-1m": f"MovieLens 1M {_TERMS}"}
+"""By data set, the terms of use in our words; the README in the data set's archive is what counts."""
+
+
+def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings:
+    """MovieLens 100K: 100,000 ratings of 1,682 films by 943 users, with times in seconds.
+
+    Without a path the set is taken from the cache, else from the PyPI package that contains it, else from
+    GroupLens' own archive; both are pinned by SHA-256. See `LICENCE` for the terms of use.
+
+    Args:
+        path: folder with u.data, u.user and u.item, or ml-100k.zip, or the wheel recbole-1.2.1.
+        cache: folder for fetched files; the default is METAREC_CACHE or the system's cache folder.
+
+    Returns:
+        The ratings. User attributes: age, age_group (the brackets of MovieLens 1M), gender, occupation, zip.
+        Item attributes: year and genre (18 genres; a film without one has a row of zeros).
+
+    Raises:
+        InputError: no source serves the set, or a file has a fault.
+    """
+    where, source = _locate("movielens-100k", ARCHIVES_100K, path, cache)
+    files = read_files(where, (LAYOUT_100K, LAYOUT_100K_ATOMIC))
+    original = files[0].name.endswith(LAYOUT_100K[0])
+    ratings = (parse_100k if original else parse_100k_atomic)(files, source)
+    if path is None and ratings.digest != RATINGS_100K:
+        raise InputError(
+            f"{files[0].name} is not the known one (SHA-256 {ratings.digest}); give the set's path"
+        )
+    return ratings
+
+
+def movielens_1m(path: str | None = None, cache: str | None = None) -> Ratings:
+    """MovieLens 1M: 1,000,209 ratings of 3,706 films (3,883 are listed) by 6,040 users.
+
+    Without a path the set is taken from the cache, else from GroupLens' archive, pinned by SHA-256. See
+    `LICENCE` for the terms of use.
+
+    Args:
+        path: folder with ratings.dat, users.dat and movies.dat, or ml-1m.zip.
+        cache: folder for fetched files; the default is METAREC_CACHE or the system's cache folder.
+
+    Returns:
+        The ratings. User attributes: age (already a bracket), age_group (the same), gender, occupation (a
+        number), zip. Item attributes: year and genre. Times are the fourth column as it stands: seconds in
+        the original.
+
+    Raises:
+        InputError: no source serves the set, or a file has a fault.
+    """
+    where, source = _locate("movielens-1m", ARCHIVES_1M, path, cache)
+    return parse_1m(read_files(where, (LAYOUT_1M,)), source)
+
+
+def describe(ratings: Ratings) -> dict[str, object]:
+    """Sum up a data set in plain numbers and strings, ready for JSON.
+
+    Args:
+        ratings: the data set.
+
+    Returns:
+        Counts (users and items as listed, and those with a rating), mean rating, density (ratings by listed
+        users times listed items), fewest ratings of a user who has any, first and last time, source, digest.
+    """
+    per_user = np.unique(ratings.user, return_counts=True)[1]
+    users, items = len(ratings.user_ids) - 1, len(ratings.item_ids) - 1
+    return {
+        "name": ratings.name,
+        "users": users,
+        "users_rated": len(per_user),
+        "items_listed": items,
+        "items_rated": len(np.unique(ratings.item)),
+        "ratings": len(ratings),
+        "mean_rating": float(ratings.rating.mean(dtype=np.float64)),
+        "density": len(ratings) / (users * items),
+        "min_ratings_per_user": int(per_user.min()),
+        "first_time": int(ratings.time.min()),
+        "last_time": int(ratings.time.max()),
+        "source": ratings.source,
+        "digest": ratings.digest,
+    }
+
+
+def show_licence_once(name: str, cache: str | None = None) -> str | None:
+    """Give the terms of use of a data set the first time they are asked for.
+
+    Args:
+        name: the data set, as in `Ratings.name`.
+        cache: the cache folder, where a marker file remembers it; where it cannot be written, every time is
+            the first.
+
+    Returns:
+        The text, or None if it was given before.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    if name not in LICENCE:
+        raise InputError(f"no terms of use for {name!r}; allowed: {', '.join(LICENCE)}")
+    marker = cache_folder(cache) / name / "licence-shown"
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        if marker.is_file():
+            return None
+    except OSError:
+        pass
+    return LICENCE[name]
+
+
+def _locate(
+    name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None
+) -> tuple[Path, str]:
+    if path is None:
+        return obtain(name, archives, cache)
+    return Path(path).expanduser(), f"path {path}"

@@ -1,0 +1,243 @@
+"""An experiment file: what is compared. Its schema, and its expansion into plain commands."""
+
+import difflib
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from metarec.errors import InputError
+from metarec.files import write_json
+
+
+@dataclass
+class Method:
+    """One row of the table.
+
+    Attributes:
+        layers: configuration files on top of the experiment's own.
+        options: options on top of the experiment's own, such as ``model.algorithm.init_args.inner_lr: 0.1``.
+        train: whether there is anything to train; predictors in closed form are only tested.
+        weights_from: method whose trained weights are tested instead of training.
+    """
+
+    layers: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+    train: bool = True
+    weights_from: str | None = None
+
+
+@dataclass
+class Experiment:
+    """One table.
+
+    Attributes:
+        shows: what the table shows, its caption.
+        layers: configuration files of every run, relative to the folder that `metarec run` is called in.
+        options: options of every run; ``{method}`` and ``{seed}`` stand for those of the run.
+        metrics: metrics of the table, such as `mae`.
+        reference: method that the others are compared with.
+        seeds: model seeds.
+        methods: rows of the table, in order.
+    """
+
+    shows: str
+    layers: list[str]
+    reference: str
+    metrics: list[str]
+    methods: dict[str, Method]
+    seeds: list[int] = field(default_factory=lambda: [0])
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a method with a seed.
+
+    Attributes:
+        method: name of the method.
+        seed: model seed.
+        folder: where the run leaves its files.
+        command: arguments of `metarec`.
+        layers: configuration files among them.
+        needs: checkpoint that another run must have left.
+    """
+
+    method: str
+    seed: int
+    folder: Path
+    command: list[str]
+    layers: list[str]
+    needs: Path | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the command and of the files it reads; a finished run with another digest is stale."""
+        content = hashlib.sha256(json.dumps(self.command).encode())
+        for layer in self.layers:
+            content.update(Path(layer).read_bytes())
+        return content.hexdigest()
+
+    @property
+    def done(self) -> bool:
+        """Whether this very run has left its results."""
+        record = self.folder / "job.json"
+        if not record.exists() or not (self.folder / "metrics.json").exists():
+            return False
+        return bool(json.loads(record.read_text(encoding="utf-8")).get("digest") == self.digest)
+
+    def __str__(self) -> str:
+        """The plain command."""
+        return shlex.join(["metarec", *self.command])
+
+
+def load(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        InputError: it is missing, is no YAML, has a wrong key or type, or names a method that is not there.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Experiment), OmegaConf.load(path))
+        experiment = OmegaConf.to_object(merged)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give an experiment file") from error
+    except (OmegaConfBaseException, ValueError) as error:
+        raise InputError(f"{path}: {_explained(str(error))}") from error
+    except Exception as error:  # a YAML error has no common base class with OmegaConf's
+        if type(error).__module__.split(".")[0] != "yaml":
+            raise
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    assert isinstance(experiment, Experiment)
+    _check(experiment, path)
+    return experiment
+
+
+def _explained(message: str) -> str:
+    """The first line of OmegaConf's message, with the nearest right key."""
+    line = message.splitlines()[0]
+    words = line.split("'")
+    if line.startswith("Key ") and len(words) > 1:
+        known = [*Experiment.__dataclass_fields__, *Method.__dataclass_fields__]
+        near = difflib.get_close_matches(words[1], known, n=1, cutoff=0.5)
+        return f"unknown key '{words[1]}'" + (f"; did you mean {near[0]}?" if near else f"; known are {known}")
+    return line
+
+
+def _check(experiment: Experiment, path: Path) -> None:
+    """Refuse names that nothing stands behind."""
+    methods = list(experiment.methods)
+    named = [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]
+    for name in named:
+        if name not in methods:
+            near = difflib.get_close_matches(name, methods, n=1)
+            raise InputError(f"{path}: no method '{name}'; {f'did you mean {near[0]}?' if near else f'known are {methods}'}")
+    for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
+        if not Path(layer).is_file():
+            raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
+
+
+def expand(
+    experiment: Experiment,
+    results: Path,
+    seeds: Sequence[int] = (),
+    methods: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> list[Job]:
+    """The runs of an experiment, each after the run whose weights it needs.
+
+    Args:
+        experiment: the experiment.
+        results: folder of its runs.
+        seeds: only these model seeds; empty: the experiment's own.
+        methods: only these methods; empty: all.
+        options: further options ``key=value`` for every run.
+
+    Raises:
+        InputError: a method is unknown.
+    """
+    for name in methods:
+        if name not in experiment.methods:
+            near = difflib.get_close_matches(name, list(experiment.methods), n=1)
+            raise InputError(f"no method '{name}'; did you mean {near[0] if near else list(experiment.methods)}?")
+    chosen = {name: method for name, method in experiment.methods.items() if name in (methods or experiment.methods)}
+    return [
+        _job(experiment, name, method, seed, results, options)
+        for seed in seeds or experiment.seeds
+        for name, method in sorted(chosen.items(), key=lambda entry: entry[1].weights_from is not None)
+    ]
+
+
+def folder_of(results: Path, method: str, seed: int) -> Path:
+    """Where a run leaves its files."""
+    return results / method / f"seed-{seed}"
+
+
+def _job(
+    experiment: Experiment, name: str, method: Method, seed: int, results: Path, extra: Sequence[str]
+) -> Job:
+    """The run of one method with one seed."""
+    folder = folder_of(results, name, seed)
+    layers = [*experiment.layers, *method.layers]
+    options = {
+        "seed_everything": seed,
+        "trainer.default_root_dir": str(folder),
+        **{key: _filled(value, name, seed) for key, value in {**experiment.options, **method.options}.items()},
+    }
+    needs = None
+    if method.weights_from:
+        needs = folder_of(results, method.weights_from, seed) / "checkpoints" / "best.ckpt"
+        options["ckpt_path"] = str(needs)
+    trains = method.train and not method.weights_from
+    if trains:
+        options["then_test"] = "true"
+    command = ["fit" if trains else "test"]
+    command += [argument for layer in layers for argument in ("-c", layer)]
+    command += [f"--{key}={value}" for key, value in options.items()] + [f"--{option}" for option in extra]
+    return Job(name, seed, folder, command, layers, needs)
+
+
+def _filled(value: Any, method: str, seed: int) -> str:
+    """An option's value as the command line takes it, with method and seed filled in."""
+    if isinstance(value, str):
+        return value.replace("{method}", method).replace("{seed}", str(seed))
+    return json.dumps(value)
+
+
+def run(jobs: Sequence[Job]) -> list[Job]:
+    """Run the jobs that are not done, one after the other, each in a process of its own.
+
+    Returns:
+        The jobs that failed, or whose weights were never made; the others are done.
+    """
+    failed = []
+    for number, job in enumerate(jobs, start=1):
+        head = f"[{number}/{len(jobs)}] {job.method}, seed {job.seed}"
+        if job.done:
+            print(f"{head}: done before", flush=True)
+            continue
+        print(f"{head}\n  {job}", flush=True)
+        if not _run_one(job):
+            failed.append(job)
+    return failed
+
+
+def _run_one(job: Job) -> bool:
+    """Run one job; whether it left its results."""
+    if job.needs is not None and not job.needs.exists():
+        print(f"  left out: {job.needs} is missing; run the method that makes it first", file=sys.stderr)
+        return False
+    (job.folder / "metrics.json").unlink(missing_ok=True)
+    done = subprocess.run([sys.executable, "-m", "metarec", *job.command], check=False).returncode == 0
+    if done and (job.folder / "metrics.json").exists():
+        write_json(job.folder / "job.json", {"digest": job.digest, "command": str(job)})
+        return True
+    return False

@@ -1,0 +1,169 @@
+"""MetaModule: the LightningModule that trains and judges an algorithm; the only file that knows both."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+
+from metarec.algorithms.base import Algorithm, squared_error
+from metarec.data.datamodule import EpisodeDataModule, mixed_seed
+from metarec.data.tasks import TaskBatch
+from metarec.errors import InputError
+from metarec.metrics.collection import TaskMetric, rating_metrics
+from metarec.nets.base import Net, Schema
+
+MODES = ("zero_shot", "adapted")
+"""Every model is judged twice: as it is, and adapted to the support set."""
+
+Columns = dict[str, Tensor]
+"""One value per task and column."""
+
+
+class MetaModule(LightningModule):
+    """Trains an algorithm on batches of tasks and judges it zero-shot and adapted.
+
+    Args:
+        schema: counts and attribute sizes of the data; linked from the data in configurations.
+        net: makes the net from the schema.
+        algorithm: makes the algorithm from the net.
+        optimizer: makes the outer optimizer from the parameters.
+        lr_scheduler: makes its learning-rate schedule, stepped once an epoch; null: constant.
+        ndcg_at: cut-off K of both nDCGs.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        net: Callable[[Schema], Net],
+        algorithm: Callable[[Net], Algorithm],
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        ndcg_at: int = 5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.algorithm = algorithm(net(schema))
+        self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
+        self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
+        self.per_task: list[Columns] = []
+
+    def setup(self, stage: str) -> None:
+        """Hand the training tasks, and nothing else, to the algorithm."""
+        data = self._data()
+        self.algorithm.prepare(data.ratings, data.train_tasks)
+
+    def configure_optimizers(self) -> Any:
+        """The outer optimizer and its schedule; none for an algorithm without parameters."""
+        parameters = [parameter for parameter in self.algorithm.parameters() if parameter.requires_grad]
+        if not parameters:
+            return None
+        optimizer = self.make_optimizer(parameters)
+        return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
+
+    def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Make every random draw of this step a function of (seed, step)."""
+        step = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        torch.manual_seed(mixed_seed(self._data().seed, 2, step, self.global_rank))
+
+    def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
+        """The outer loss of one batch; on logging steps also what adaptation does to the support loss."""
+        loss = self.algorithm.loss(batch)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.task))
+        if self.global_step % self.trainer.log_every_n_steps == 0:
+            self.log_dict(self._curves(batch), batch_size=len(batch.task))
+        return loss
+
+    @torch.no_grad()
+    def _curves(self, batch: TaskBatch) -> Columns:
+        """Mean losses of a batch, as scalars: support before and after adaptation, query, and their gain."""
+        fast = self.algorithm.adapt(batch.task, batch.support)
+        loss = {}
+        for part, rows in (("support", batch.support), ("query", batch.query)):
+            for moment, weights in (("before", {}), ("after", fast)):
+                prediction = self.algorithm.predict(weights, batch.task, rows.item)
+                loss[f"train/{part}_loss_{moment}"] = squared_error(prediction, rows).mean()
+        loss["train/gain"] = loss["train/query_loss_before"] - loss["train/query_loss_after"]
+        return loss
+
+    def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Judge validation tasks."""
+        self._judge(batch)
+
+    def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
+        """Judge test tasks and keep the values of each."""
+        self.per_task.append(self._judge(batch))
+
+    def predict_step(self, batch: TaskBatch, batch_idx: int) -> Columns:
+        """Adapted predictions for the query set, flat: user row, item row, rating and prediction of each row."""
+        prediction = self.algorithm.predict(
+            self.algorithm.adapt(batch.task, batch.support), batch.task, batch.query.item
+        )
+        mask = batch.query.mask
+        user = batch.task[:, None].expand_as(mask)
+        columns = {"user": user, "item": batch.query.item, "rating": batch.query.rating, "prediction": prediction}
+        return {name: column[mask] for name, column in columns.items()}
+
+    def _judge(self, batch: TaskBatch) -> Columns:
+        """Every metric in both modes, one value per task, added to the running means."""
+        query = batch.query
+        started = time.perf_counter()
+        fast = self.algorithm.adapt(batch.task, batch.support)
+        adapted = self.algorithm.predict(fast, batch.task, query.item)
+        seconds = (time.perf_counter() - started) / len(batch.task)
+        prediction = {"zero_shot": self.algorithm.predict({}, batch.task, query.item), "adapted": adapted}
+        columns: Columns = {
+            "user": batch.task,
+            "support_size": batch.support.mask.sum(dim=1),
+            "query_size": query.mask.sum(dim=1),
+            "seconds": torch.full((len(batch.task),), seconds, dtype=torch.float64),
+        }
+        for mode, metrics in self._metrics().items():
+            for metric in metrics:
+                values = metric.values(prediction[mode], query.rating, query.mask)
+                metric.update(values)
+                columns[f"{mode}/{metric.name}"] = values
+        return {name: column.cpu() for name, column in columns.items()}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation means; stop at the first one that is not a number."""
+        self._log_means("val")
+        if not self.trainer.sanity_checking and not self.trainer.callback_metrics["val/adapted/mae"].isfinite():
+            raise InputError(
+                f"val/adapted/mae is not finite after step {self.global_step}: training diverged; "
+                "lower the optimizer's lr or the algorithm's inner_lr"
+            )
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the tasks of an earlier test."""
+        self.per_task.clear()
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test means."""
+        self._log_means("test")
+
+    def _log_means(self, stage: str) -> None:
+        """Means over tasks (summed over processes by the metrics themselves), and the gain by adaptation."""
+        for mode, metrics in self._metrics().items():
+            for metric in metrics:
+                self.log(f"{stage}/{mode}/{metric.name}", metric, metric_attribute=None)
+        gain = {}
+        for before, after in zip(*self._metrics().values(), strict=True):
+            sign = 1 if after.higher_is_better else -1
+            gain[f"{stage}/gain/{after.name}"] = sign * (after.compute() - before.compute())
+        self.log_dict(gain)
+
+    def _metrics(self) -> dict[str, list[TaskMetric]]:
+        return {mode: list(metrics.values()) for mode, metrics in self.metrics.items()}  # type: ignore[operator, misc]
+
+    def _data(self) -> EpisodeDataModule:
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data
+
+
+def _renamed(ndcg_at: int) -> dict[str, TaskMetric]:
+    """The metrics under names that a ModuleDict takes."""
+    return {name.replace("@", "_at_"): metric for name, metric in rating_metrics(ndcg_at).items()}

@@ -1,0 +1,1 @@
+"""Nets: from task parameters, users and items to scores."""

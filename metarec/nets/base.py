@@ -1,0 +1,77 @@
+"""The contract of a net: a map from (parameters, user, item) to a score."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import PackedTasks
+
+
+Schema = dict[str, Any]
+"""What `Ratings.schema` returns."""
+
+
+class Encoded(NamedTuple):
+    """What the encoder says of the users and items of T tasks, R rows each.
+
+    Attributes:
+        user: user vectors, (T, 1, D).
+        item: item vectors, (T, R, D).
+        bias: item biases, (T, R).
+    """
+
+    user: Tensor
+    item: Tensor
+    bias: Tensor
+
+
+class Net(nn.Module):
+    """A net in two parts, `encoder` and `decoder`, so that an inner loop that adapts the decoder encodes once.
+
+    Both parts must work with parameters that carry a leading task dimension. A net holds no row per user:
+    a task *is* a user, described by a prior that all users share and by attributes.
+
+    Attributes:
+        schema: counts and attribute sizes of the data.
+        groups: names for sets of parameters, as patterns on parameter names, for use in `adapts`.
+        encoder: maps user rows (T,) and item rows (T, R) to `Encoded`.
+        decoder: maps `Encoded` to scores (T, R).
+    """
+
+    groups: dict[str, list[str]]
+    schema: Schema
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def __init__(self, schema: Schema) -> None:
+        super().__init__()
+        self.schema = schema
+
+    def forward(self, task: Tensor, item: Tensor) -> Tensor:
+        """Scores (T, R) of the items `item` (T, R) for the users `task` (T,)."""
+        scores: Tensor = self.decoder(self.encoder(task, item))
+        return scores
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Take over attributes and statistics from the training ratings; called once before training."""
+        raise NotImplementedError
+
+
+def known_rows(count: int, rows: Tensor) -> Tensor:
+    """Which of `count` rows occur in `rows`, shape (count,), bool; row 0 is nobody."""
+    known = torch.zeros(count, dtype=torch.bool)
+    known[rows] = True
+    known[0] = False
+    return known
+
+
+class NoNet(Net):
+    """No net at all, for predictors in closed form.
+
+    Args:
+        schema: counts and attribute sizes of the data; linked from the data in configurations.
+    """
+
+    groups: dict[str, list[str]] = {}  # noqa: RUF012

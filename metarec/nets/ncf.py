@@ -1,0 +1,124 @@
+"""Neural collaborative filtering (He et al., WWW 2017, arXiv 1708.05031), fit for users never seen before."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import PackedTasks
+from metarec.nets.base import Encoded, Net, Schema, known_rows
+from metarec.nets.features import Dense, Embedder
+
+
+class NeuMFEncoder(nn.Module):
+    """User vectors from attributes; item vectors and biases from id and attributes.
+
+    Args:
+        schema: counts and attribute sizes of the data.
+        user_features: user attributes to use.
+        item_features: item attributes to use.
+        width: D, the width of both branches together.
+        std: standard deviation of the initial vectors.
+    """
+
+    def __init__(
+        self, schema: Schema, user_features: Sequence[str], item_features: Sequence[str], width: int, std: float
+    ) -> None:
+        super().__init__()
+        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std)
+        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std)
+        self.item_bias = Embedder(schema["items"], schema["item_features"], (), 1, True, 0.0)
+
+    def forward(self, task: Tensor, item: Tensor) -> Encoded:
+        """Encode users (T,) and items (T, R)."""
+        return Encoded(self.user(task[:, None]), self.item(item), self.item_bias(item).squeeze(-1))
+
+
+class NeuMFDecoder(nn.Module):
+    """The two branches and their joint output layer.
+
+    With user vector u = prior + attributes, item vector i, both split into a GMF and an MLP half:
+    score = mean + item bias + user bias + head([u_gmf * i_gmf, MLP([u_mlp, i_mlp])]).
+
+    Args:
+        gmf: width of the GMF branch.
+        mlp: width of the MLP branch's input, of user and item each.
+        hidden: widths of the MLP's layers.
+        dropout: share of the item vector's entries that training drops.
+        std: standard deviation of the initial user prior.
+    """
+
+    mean: Tensor
+
+    def __init__(self, gmf: int, mlp: int, hidden: Sequence[int], dropout: float, std: float) -> None:
+        super().__init__()
+        self.split = [gmf, mlp]
+        self.user_prior = nn.Parameter(torch.randn(gmf + mlp) * std)
+        self.user_bias = nn.Parameter(torch.zeros(1))
+        widths = [2 * mlp, *hidden]
+        self.layers = nn.ModuleList(Dense(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.head = Dense(gmf + widths[-1], 1)
+        self.dropout = nn.Dropout(dropout)
+        self.register_buffer("mean", torch.zeros(()))
+        with torch.no_grad():  # start as a plain inner product: the GMF half of the output layer is all ones
+            self.head.weight[:, :gmf] = 1.0
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """Scores (T, R)."""
+        rows = encoded.item.shape[1]
+        user = encoded.user + self.user_prior.reshape(-1, 1, sum(self.split))
+        user_gmf, user_mlp = user.split(self.split, dim=-1)
+        item_gmf, item_mlp = self.dropout(encoded.item).split(self.split, dim=-1)
+        hidden = torch.cat([user_mlp.expand(-1, rows, -1), item_mlp], dim=-1)
+        for layer in self.layers:
+            hidden = torch.relu(layer(hidden))
+        joint = self.head(torch.cat([user_gmf * item_gmf, hidden], dim=-1)).squeeze(-1)
+        return joint + encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
+
+
+class NeuMF(Net):
+    """Neural matrix factorisation: a GMF and an MLP branch, joined by one output layer.
+
+    After He et al. 2017, figure 3. Deviations: the user vector is a prior that all users share plus attribute
+    vectors, not a row per user; item vectors add attribute vectors; item bias, user bias and global mean are
+    added to the output, which is a rating, not a probability.
+
+    Args:
+        schema: counts and attribute sizes of the data; linked from the data in configurations.
+        user_features: user attributes to use.
+        item_features: item attributes to use.
+        gmf: width of the GMF branch.
+        mlp: width of the MLP branch's input, of user and item each.
+        hidden: widths of the MLP's layers.
+        dropout: share of the item vector's entries that training drops.
+        std: standard deviation of initial vectors.
+    """
+
+    groups = {  # noqa: RUF012
+        "all": ["*"],
+        "decision": ["decoder.layers.*", "decoder.head.*"],
+        "head": ["decoder.head.*", "decoder.user_bias"],
+        "user_prior": ["decoder.user_prior", "decoder.user_bias"],
+    }
+
+    def __init__(
+        self,
+        schema: Schema,
+        user_features: Sequence[str] = ("age_group", "gender", "occupation"),
+        item_features: Sequence[str] = ("year", "genre"),
+        gmf: int = 16,
+        mlp: int = 16,
+        hidden: Sequence[int] = (32, 16),
+        dropout: float = 0.0,
+        std: float = 0.1,
+    ) -> None:
+        super().__init__(schema)
+        self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std)
+        self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Fill attribute tables and the global mean from the training tasks."""
+        self.encoder.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
+        self.encoder.item.fill(ratings.item_features, known_rows(len(ratings.item_ids), train.item))
+        self.decoder.mean.fill_(float(train.rating.mean()))

@@ -1,0 +1,208 @@
+"""From run folders to a table: reads files only."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from metarec.errors import InputError
+from metarec.experiment import Experiment, folder_of
+from metarec.files import write_text
+from metarec.metrics.intervals import Interval, mean_interval, paired_interval
+
+Record = dict[str, Any]
+Values = npt.NDArray[np.float64]
+FIELDS = (
+    "method",
+    "metric",
+    "mean",
+    "low",
+    "high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "tasks",
+    "missing",
+    "seeds",
+)
+
+
+def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> list[Record]:
+    """One record per method and metric, with 95 % bootstrap intervals over test users.
+
+    A user's value is the mean over model seeds. Metrics are those of the adapted model (`mae`), of the same
+    model without adaptation (`zero_shot_mae`), the gain by adaptation, positive where it helps (`gain_mae`),
+    `adapt_seconds` a user, and `fit_seconds` a seed, which has no interval over users.
+
+    Args:
+        experiment: the experiment.
+        results: folder of its runs.
+        seeds: only these model seeds; empty: the experiment's own.
+
+    Raises:
+        InputError: no run of the experiment is finished, or runs tested different users.
+    """
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for method in experiment.methods:
+        paths = [folder_of(results, method, seed) / "per_task.parquet" for seed in seeds or experiment.seeds]
+        tables[method] = [pd.read_parquet(path) for path in paths if path.exists()]
+    tables = {method: runs for method, runs in tables.items() if runs}
+    if not tables:
+        raise InputError(f"{results}: no finished run; run the experiment first with `metarec run`")
+    _check_users(tables, results)
+    reference = tables.get(experiment.reference)
+    rows = []
+    for method, runs in tables.items():
+        for metric, column in _columns(experiment.metrics).items():
+            against = None if reference is None or method == experiment.reference else reference
+            rows.append(_record(method, metric, column, runs, against))
+        rows.append(_fit_record(experiment, method, results, seeds or experiment.seeds))
+    return rows
+
+
+def _check_users(tables: dict[str, list[pd.DataFrame]], results: Path) -> None:
+    """All runs must have tested the same users, or pairs would be wrong."""
+    users = {tuple(table["user"]) for runs in tables.values() for table in runs}
+    if len(users) > 1:
+        raise InputError(f"{results}: runs tested different users; run them again with the same data and split")
+
+
+def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By metric of the table, the columns of `per_task.parquet` it is made of: one, or minuend and subtrahend."""
+    columns: dict[str, tuple[str, ...]] = {}
+    for metric in metrics:
+        zero, adapted = f"zero_shot/{metric}", f"adapted/{metric}"
+        columns[metric] = (adapted,)
+        columns[f"zero_shot_{metric}"] = (zero,)
+        columns[f"gain_{metric}"] = (adapted, zero) if metric.startswith("ndcg") else (zero, adapted)
+    return {**columns, "adapt_seconds": ("seconds",)}
+
+
+def _values(runs: Sequence[pd.DataFrame], column: tuple[str, ...]) -> Values:
+    """Values of shape (seeds, users)."""
+    missing = [name for name in column if name not in runs[0]]
+    if missing:
+        raise InputError(f"metric column {missing[0]} is not in the results; there are {list(runs[0].columns)}")
+    first = np.stack([table[column[0]].to_numpy(np.float64) for table in runs])
+    return first if len(column) == 1 else first - np.stack([table[column[1]].to_numpy(np.float64) for table in runs])
+
+
+def _record(
+    method: str,
+    metric: str,
+    column: tuple[str, ...],
+    runs: Sequence[pd.DataFrame],
+    reference: Sequence[pd.DataFrame] | None,
+) -> Record:
+    """Mean and interval of one metric, and the paired difference to the reference method."""
+    values = _values(runs, column)
+    mean = mean_interval(values)
+    pair = Interval(*[float("nan")] * 3, 0, 0)
+    if reference is not None:
+        pair = paired_interval(values, _values(reference, column))
+    numbers = (mean.mean, mean.low, mean.high, pair.mean, pair.low, pair.high)
+    cells = [None if math.isnan(number) else number for number in numbers]
+    return dict(zip(FIELDS, (method, metric, *cells, mean.tasks, mean.missing, len(runs)), strict=True))
+
+
+def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Sequence[int]) -> Record:
+    """Mean training time over seeds, that of borrowed weights included."""
+    chain = [method, experiment.methods[method].weights_from]
+    summaries = [
+        [_summary(folder_of(results, name, seed)) for name in chain if name]
+        for seed in seeds
+        if (folder_of(results, method, seed) / "metrics.json").exists()
+    ]
+    seconds = [sum(summary.get("fit_seconds", 0.0) for summary in pair) for pair in summaries]
+    mean = float(np.mean(seconds)) if seconds else None
+    return dict(zip(FIELDS, (method, "fit_seconds", mean, *[None] * 5, 0, 0, len(seconds)), strict=True))
+
+
+def _summary(folder: Path) -> Record:
+    """A run's `metrics.json`, empty where it is missing."""
+    path = folder / "metrics.json"
+    content: Record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content
+
+
+def as_json(rows: Sequence[Record]) -> str:
+    """The records as a JSON list."""
+    return json.dumps(list(rows), indent=2)
+
+
+def as_csv(rows: Sequence[Record]) -> str:
+    """The records as CSV with a header line."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
+    """A Markdown table: one row a method, with intervals in the cells and the caption above."""
+    first = experiment.metrics[0]
+    by_method: dict[str, dict[str, Record]] = {}
+    for row in rows:
+        by_method.setdefault(row["method"], {})[row["metric"]] = row
+    head = ["method", *experiment.metrics, f"gain in {first}", f"{first} - {experiment.reference}", "fit s", "ms/user"]
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    for method, cells in by_method.items():
+        gain, score = cells[f"gain_{first}"], cells[first]
+        lines.append(
+            _line(
+                [
+                    method,
+                    *(_cell(cells[metric]) for metric in experiment.metrics),
+                    _cell(gain) if gain["mean"] else "-",
+                    _cell(score, "difference"),
+                    _number(cells["fit_seconds"]["mean"], 0),
+                    _number(1000 * cells["adapt_seconds"]["mean"], 2),
+                ]
+            )
+        )
+    some = rows[0]
+    note = (
+        f"{experiment.shows} Mean over {some['tasks']} test users and {some['seeds']} model seed(s), in brackets the "
+        f"95 % bootstrap interval over users; gain: adapted against zero-shot; differences are paired by user."
+    )
+    return "\n".join([note, "", *lines])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(row: Record, kind: str = "") -> str:
+    """A mean with its interval, or a dash where there is none."""
+    names = (f"{kind}", f"{kind}_low", f"{kind}_high") if kind else ("mean", "low", "high")
+    mean, low, high = (row[name] for name in names)
+    if mean is None:
+        return "-"
+    return f"{_number(mean, 3)} [{_number(low, 3)}, {_number(high, 3)}]"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def replace_block(path: Path, name: str, content: str) -> None:
+    """Replace what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` in a text file.
+
+    Raises:
+        InputError: the file has no such block.
+    """
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if begin not in text or end not in text:
+        raise InputError(f"{path}: no block {begin} ... {end}; add these two lines where the table is to stand")
+    before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    write_text(path, f"{before}{begin}\n{content}\n{end}{after}")

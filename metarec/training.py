@@ -1,0 +1,128 @@
+"""The commands that train and judge: a LightningCLI with layered plain YAML."""
+
+import difflib
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+
+from metarec.callbacks import RunFolder
+from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.ratings import Ratings
+from metarec.files import write_text
+from metarec.module import MetaModule
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, with the nearest right name, and exits with status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+        """Print one line and exit with status 2."""
+        text = re.sub(r"\s+", " ", message).strip()
+        wrong = re.search(r"(?:[Oo]ption|--|attribute|group) ?'?([\w.]+)'?", text)
+        names = [action.dest for action in self._actions] + _arguments_named_in(text)
+        near = _nearest(wrong.group(1), names) if wrong else []
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        print(f"metarec: error: {text}{hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _nearest(wrong: str, names: list[str]) -> list[str]:
+    """Names whose last part is near the last part of the wrong one, the best two."""
+    last = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
+    found = difflib.get_close_matches(wrong.rsplit(".", 1)[-1], list(last), n=2, cutoff=0.7)
+    whole = difflib.get_close_matches(wrong, names, n=1, cutoff=0.8)
+    return list(dict.fromkeys([*whole, *(last[name] for name in found)]))[:2]
+
+
+def _arguments_named_in(message: str) -> list[str]:
+    """Arguments of the class or function that an error message names, and names beside a mistyped one."""
+    found = re.search(r"class_path='([\w.]+)\.(\w+)'", message)
+    if not found:
+        return []
+    try:
+        module: Any = importlib.import_module(found.group(1))
+    except ImportError:
+        return []
+    target = getattr(module, found.group(2), None)
+    if target is None:
+        return [name for name in vars(module) if not name.startswith("_")]
+    return list(inspect.signature(target).parameters)
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration to ``config.yaml`` in the run folder, and to W&B."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the configuration; called once, on the first process."""
+        text = self.parser.dump(self.config, skip_none=False)
+        write_text(Path(trainer.default_root_dir) / "config.yaml", text)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
+
+
+class MetarecCLI(LightningCLI):
+    """LightningCLI with metarec's links between data, model and seed."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Tell the net what it must know of the data; draw episodes by the model seed."""
+        parser.link_arguments("data.schema", "model.schema", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.add_argument(
+            "--then_test", type=bool, default=False, help="after fit, test the best checkpoint, in the same run"
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Keep the loggers' files in the run folder."""
+        config = self.config[self.subcommand]
+        loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
+        for logger in loggers:
+            arguments = getattr(logger, "init_args", None)
+            if arguments is not None and "save_dir" in arguments and arguments.save_dir in (None, "."):
+                arguments.save_dir = config.trainer.default_root_dir or "."
+                Path(arguments.save_dir).mkdir(parents=True, exist_ok=True)
+
+    def after_fit(self) -> None:
+        """Test the best checkpoint, if asked."""
+        if self._get(self.config, "then_test"):
+            best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse the arguments given, whatever the process itself was called with."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """The configuration is what the files and options say; nothing in a checkpoint changes it."""
+
+
+def run(arguments: list[str]) -> None:
+    """Run ``metarec fit|validate|test|predict`` with the given command line.
+
+    Args:
+        arguments: the command and its options.
+    """
+    set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
+    MetarecCLI(
+        MetaModule,
+        EpisodeDataModule,
+        args=arguments,
+        seed_everything_default=0,
+        auto_configure_optimizers=False,
+        parser_class=Parser,
+        parser_kwargs={command: {"allow_abbrev": False} for command in COMMANDS},
+        save_config_callback=SaveConfig,
+        save_config_kwargs={"save_to_log_dir": False},
+        trainer_defaults={"inference_mode": False, "callbacks": [RunFolder()]},
+    )
