@@ -46,6 +46,8 @@ class MetaModule(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        if callable(self.hparams["net"]):  # not from a configuration: nothing plain that a checkpoint could hold
+            self.hparams.clear()
         self.algorithm = algorithm(net(schema))
         self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
         self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})

@@ -124,5 +124,9 @@ def run(arguments: list[str]) -> None:
         parser_kwargs={command: {"allow_abbrev": False} for command in COMMANDS},
         save_config_callback=SaveConfig,
         save_config_kwargs={"save_to_log_dir": False},
-        trainer_defaults={"inference_mode": False, "callbacks": [RunFolder()]},
+        trainer_defaults={
+            "inference_mode": False,  # adaptation needs gradients in validate, test and predict
+            "use_distributed_sampler": False,  # the data module gives each process its own share
+            "callbacks": [RunFolder()],
+        },
     )

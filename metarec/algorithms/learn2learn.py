@@ -30,5 +30,6 @@ def maml_class() -> Any:
         if name not in sys.modules:
             package = ModuleType(name)
             package.__path__ = [str(folder)]
+            package.__spec__ = spec
             sys.modules[name] = package
     return importlib.import_module("learn2learn.algorithms.maml").MAML

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from filelock import FileLock, Timeout
 
@@ -47,25 +46,6 @@ class Document:
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
-
-
-class Archive(Protocol):
-    """A zip file on the internet, pinned by its digest."""
-
-    @property
-    def file(self) -> str:
-        """Its name in the cache."""
-
-    @property
-    def sha256(self) -> str:
-        """Its SHA-256, in hexadecimal."""
-
-    @property
-    def source(self) -> str:
-        """What it is, for people."""
-
-    def fetch(self, folder: Path) -> Path:
-        """Put it into an empty folder; raises FetchError, in one line, if that fails."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +135,10 @@ class Download:
         return Path(found)
 
 
+Archive = Package | Download
+"""A zip file on the internet, pinned by its digest."""
+
+
 def cache_folder(cache: str | None = None) -> Path:
     """Where fetched files are kept.
 
@@ -176,8 +160,7 @@ def cache_folder(cache: str | None = None) -> Path:
 def obtain(name: str, archives: Sequence[Archive], cache: str | None = None) -> tuple[Path, str]:
     """Give an archive of a data set from the cache, or from the first source that serves it.
 
-    Any number of processes may ask at once: one fetches, the others wait for it. The cache never holds half
-    a file, and what it holds is checked against the pinned digest at each call.
+    Of processes that ask at once, one fetches and the others wait. The cache is checked at each call.
 
     Args:
         name: the data set, for messages and as the folder in the cache.
@@ -219,7 +202,7 @@ def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document
         The files, in the layout's order.
 
     Raises:
-        InputError: the path, or one of the files, is missing or cannot be read, or the archive is refused.
+        InputError: a file is missing or cannot be read, or the archive is refused.
     """
     try:
         if path.is_dir():
@@ -309,8 +292,7 @@ def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zip
 
 def _last_error(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR")] or lines
-    return _shorten(errors[-1]) if errors else ""
+    return _shorten(([line for line in lines if line.startswith("ERROR")] or lines or [""])[-1])
 
 
 def _shorten(text: str) -> str:

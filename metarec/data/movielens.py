@@ -65,8 +65,7 @@ class Table:
         self.require(
             column, strings.str.fullmatch(r"-?[0-9]{1,18}").to_numpy(dtype=bool), "is not a whole number"
         )
-        numbers: IntArray = strings.astype("int64").to_numpy(dtype=np.int64)
-        return numbers
+        return np.asarray(strings.astype("int64"), dtype=np.int64)
 
     def by_id(self) -> tuple[IntArray, pd.DataFrame]:
         """The ids in growing order, and the rows in that order; raises InputError on an id listed twice."""

@@ -1,0 +1,143 @@
+"""What every algorithm must keep, whatever it does inside."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from metarec.algorithms.base import Algorithm, squared_error
+from metarec.algorithms.maml import MAML
+from metarec.algorithms.pretrain import Pretrain
+from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import Rows, TaskBatch, pack
+from metarec.errors import InputError
+from metarec.nets.base import Net
+from tests.conftest import tiny_net
+
+TRAINED: dict[str, Callable[[Net], Algorithm]] = {
+    "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
+    "fomaml": lambda net: MAML(net, ["all"], adaptation_steps=2, first_order=True),
+    "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
+    "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
+}
+CLOSED: dict[str, Callable[[Net], Algorithm]] = {
+    "random": RandomRating,
+    "global_mean": GlobalMean,
+    "item_mean": ItemMean,
+    "item_user_bias": ItemUserBias,
+}
+EVERY = {**TRAINED, **CLOSED}
+ADAPTING = ("maml", "fomaml", "finetune", "item_user_bias")
+
+
+@pytest.fixture(params=EVERY)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def algorithm(name: str, ratings: Ratings) -> Algorithm:
+    made = EVERY[name](tiny_net(ratings))
+    made.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    return made.eval()
+
+
+def predicted(algorithm: Algorithm, batch: TaskBatch) -> torch.Tensor:
+    fast = algorithm.adapt(batch.task, batch.support)
+    return algorithm.predict(fast, batch.task, batch.query.item)
+
+
+def padded(rows: Rows, width: int) -> Rows:
+    """More padding, filled with what must not matter."""
+    item = functional.pad(rows.item, (0, width), value=3)
+    return Rows(item, functional.pad(rows.rating, (0, width), value=99.0), functional.pad(rows.mask, (0, width)))
+
+
+def test_shapes(algorithm: Algorithm, batch: TaskBatch) -> None:
+    prediction = predicted(algorithm, batch)
+    assert prediction.shape == batch.query.item.shape
+    assert prediction.isfinite().all()
+    assert algorithm.predict({}, batch.task, batch.query.item).shape == prediction.shape
+
+
+def test_adaptation_changes_nothing_in_the_module(algorithm: Algorithm, batch: TaskBatch) -> None:
+    before = {name: value.clone() for name, value in algorithm.state_dict().items()}
+    predicted(algorithm, batch)
+    assert all(torch.equal(value, algorithm.state_dict()[name]) for name, value in before.items())
+    assert all(parameter.grad is None for parameter in algorithm.parameters())
+
+
+def test_predictions_do_not_see_query_labels(algorithm: Algorithm, batch: TaskBatch) -> None:
+    scrambled = batch._replace(query=batch.query._replace(rating=torch.randn_like(batch.query.rating)))
+    first, second = (algorithm.adapt(b.task, b.support) for b in (batch, scrambled))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert torch.equal(predicted(algorithm, batch), predicted(algorithm, scrambled))
+
+
+def test_padding_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> None:
+    wider = batch._replace(support=padded(batch.support, 4), query=padded(batch.query, 2))
+    torch.testing.assert_close(predicted(algorithm, wider)[:, :-2], predicted(algorithm, batch))
+
+
+def test_task_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> None:
+    order = torch.tensor([5, 2, 7, 0, 1, 3, 4, 6])
+    support, query = (Rows(*(column[order] for column in rows)) for rows in (batch.support, batch.query))
+    permuted = TaskBatch(batch.task[order], support, query)
+    torch.testing.assert_close(predicted(algorithm, permuted), predicted(algorithm, batch)[order])
+
+
+def test_tasks_do_not_see_each_other(algorithm: Algorithm, batch: TaskBatch) -> None:
+    support, query = (Rows(*(column[2:3] for column in rows)) for rows in (batch.support, batch.query))
+    alone = TaskBatch(batch.task[2:3], support, query)
+    torch.testing.assert_close(predicted(algorithm, alone), predicted(algorithm, batch)[2:3])
+
+
+def test_support_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> None:
+    flipped = batch._replace(support=Rows(*(column.flip(1) for column in batch.support)))
+    torch.testing.assert_close(predicted(algorithm, flipped), predicted(algorithm, batch))
+
+
+def test_support_labels_matter_where_something_adapts(name: str, algorithm: Algorithm, batch: TaskBatch) -> None:
+    other = batch._replace(support=batch.support._replace(rating=6 - batch.support.rating))
+    changed = not torch.allclose(predicted(algorithm, other), predicted(algorithm, batch))
+    assert changed == (name in ADAPTING)
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_loss_is_a_scalar_with_gradients(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
+    algorithm = TRAINED[kind](tiny_net(ratings))
+    loss = algorithm.loss(batch)
+    loss.backward()
+    assert loss.shape == ()
+    assert all(parameter.grad is not None for parameter in algorithm.parameters())
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
+    algorithm = TRAINED[kind](tiny_net(ratings))
+    wider = batch._replace(support=padded(batch.support, 4), query=padded(batch.query, 2))
+    torch.testing.assert_close(algorithm.loss(wider), algorithm.loss(batch))
+
+
+def test_pretraining_is_the_unadapted_loss_on_all_rows(ratings: Ratings, batch: TaskBatch) -> None:
+    net = tiny_net(ratings)
+    sizes = batch.support.mask.sum(1), batch.query.mask.sum(1)
+    parts = [squared_error(net(batch.task, rows.item), rows) for rows in (batch.support, batch.query)]
+    expected = (parts[0] * sizes[0] + parts[1] * sizes[1]) / (sizes[0] + sizes[1])
+    torch.testing.assert_close(Pretrain(net).loss(batch), expected.mean())
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
+    with pytest.raises(NotImplementedError, match="use `metarec test`"):
+        CLOSED[kind](tiny_net(ratings)).loss(batch)
+
+
+@pytest.mark.parametrize("make", [MAML, Pretrain])
+def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
+    for options in ({"inner_lr": 0.0}, {"inner_lr": float("nan")}, {"adaptation_steps": -1}):
+        with pytest.raises(InputError, match="rate > 0"):
+            make(net, ["all"], **options)
