@@ -55,17 +55,17 @@ class SelectAdaptation(Callback):
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try the grid on the validation episodes."""
-        algorithm: Any = pl_module.algorithm
+        inner_loop: Any = pl_module.algorithm.inner_loop  # type: ignore[union-attr]
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         batches = [trainer.strategy.batch_to_device(batch, pl_module.device) for batch in loader]
         best = float("inf")
         for steps, rate in itertools.product(self.steps, self.rates):
-            algorithm.adaptation_steps, algorithm.inner_lr = steps, rate
+            inner_loop.adaptation_steps, inner_loop.inner_lr = steps, rate
             error = _mean_absolute_error(pl_module, batches)
             if error < best:
                 best, self.chosen = error, {"adaptation_steps": steps, "inner_lr": rate, "val_mae": error}
-        algorithm.adaptation_steps = int(self.chosen["adaptation_steps"])
-        algorithm.inner_lr = self.chosen["inner_lr"]
+        inner_loop.adaptation_steps = int(self.chosen["adaptation_steps"])
+        inner_loop.inner_lr = self.chosen["inner_lr"]
 
 
 def _mean_absolute_error(module: Any, batches: Sequence[Any]) -> float:

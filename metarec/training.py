@@ -1,8 +1,10 @@
 """The commands that train and judge: a LightningCLI with layered plain YAML."""
 
+import argparse
 import difflib
 import importlib
 import inspect
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -17,11 +19,9 @@ from lightning.pytorch.loggers import WandbLogger
 from metarec.callbacks import RunFolder
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
+from metarec.errors import InputError
 from metarec.files import write_text
 from metarec.module import MetaModule
-
-COMMANDS = ("fit", "validate", "test", "predict")
-
 
 class Parser(LightningArgumentParser):
     """Says what is wrong in one line, with the nearest right name, and exits with status 2."""
@@ -29,12 +29,21 @@ class Parser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
         """Print one line and exit with status 2."""
         text = re.sub(r"\s+", " ", message).strip()
-        wrong = re.search(r"(?:[Oo]ption|--|attribute|group) ?'?([\w.]+)'?", text)
-        names = [action.dest for action in self._actions] + _arguments_named_in(text)
-        near = _nearest(wrong.group(1), names) if wrong else []
+        wrong = re.search(r"(?:[Oo]ption|attribute) '([\w.]+)'|--([\w.]+)", text)
+        names = _options(self) + _arguments_named_in(text)
+        near = _nearest(wrong.group(1) or wrong.group(2), names) if wrong else []
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         print(f"metarec: error: {text}{hint}", file=sys.stderr)
         sys.exit(2)
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """Names of the options of a parser and of its commands."""
+    names = [action.dest for action in parser._actions]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            names += [name for command in action.choices.values() for name in _options(command)]
+    return list(dict.fromkeys(names))
 
 
 def _nearest(wrong: str, names: list[str]) -> list[str]:
@@ -47,7 +56,7 @@ def _nearest(wrong: str, names: list[str]) -> list[str]:
 
 def _arguments_named_in(message: str) -> list[str]:
     """Arguments of the class or function that an error message names, and names beside a mistyped one."""
-    found = re.search(r"class_path='([\w.]+)\.(\w+)'", message)
+    found = re.search(r"class_path[= ]'([\w.]+)\.(\w+)'", message)
     if not found:
         return []
     try:
@@ -61,15 +70,16 @@ def _arguments_named_in(message: str) -> list[str]:
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the whole configuration to ``config.yaml`` in the run folder, and to W&B."""
+    """Writes the whole configuration to ``config.yaml`` in the run folder, for any command, and to W&B."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the configuration; called once, on the first process."""
-        text = self.parser.dump(self.config, skip_none=False)
-        write_text(Path(trainer.default_root_dir) / "config.yaml", text)
+        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        config = {name: config[name] for name in ("seed_everything", "trainer", "model", "data")}
+        write_text(Path(trainer.default_root_dir) / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
+                logger.experiment.config.update(config, allow_val_change=True)
 
 
 class MetarecCLI(LightningCLI):
@@ -107,12 +117,37 @@ class MetarecCLI(LightningCLI):
         """The configuration is what the files and options say; nothing in a checkpoint changes it."""
 
 
+def _layers(arguments: list[str]) -> list[Path]:
+    """The configuration files that a command line names."""
+    after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
+    joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
+    return [Path(name) for name in after + joined]
+
+
+def _check_layer(path: Path) -> None:
+    """Refuse a configuration file that cannot be read, with its name and line.
+
+    Raises:
+        InputError: it is missing, is no YAML, or holds no keys.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no keys; begin with one of seed_everything, trainer, model, data")
+
+
 def run(arguments: list[str]) -> None:
     """Run ``metarec fit|validate|test|predict`` with the given command line.
 
     Args:
         arguments: the command and its options.
     """
+    for layer in _layers(arguments):
+        _check_layer(layer)
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     MetarecCLI(
         MetaModule,
@@ -121,7 +156,7 @@ def run(arguments: list[str]) -> None:
         seed_everything_default=0,
         auto_configure_optimizers=False,
         parser_class=Parser,
-        parser_kwargs={command: {"allow_abbrev": False} for command in COMMANDS},
+        parser_kwargs={"allow_abbrev": False},
         save_config_callback=SaveConfig,
         save_config_kwargs={"save_to_log_dir": False},
         trainer_defaults={

@@ -171,11 +171,11 @@ def test_adaptation_is_selected_on_validation_users(ratings: Ratings, tmp_path: 
     trainer.test(module, datamodule=data, verbose=False)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     chosen = summary["adaptation"]
-    assert chosen["adaptation_steps"] == module.algorithm.adaptation_steps
-    assert chosen["inner_lr"] == module.algorithm.inner_lr
+    assert chosen["adaptation_steps"] == module.algorithm.inner_loop.adaptation_steps
+    assert chosen["inner_lr"] == module.algorithm.inner_loop.inner_lr
     [validated] = trainer.validate(module, datamodule=data, verbose=False)
     assert validated["val/adapted/mae"] == pytest.approx(chosen["val_mae"], abs=1e-6)
     for steps, rate in ((0, 0.05), (1, 0.05), (5, 0.05), (1, 0.2), (5, 0.2)):
-        module.algorithm.adaptation_steps, module.algorithm.inner_lr = steps, rate
+        module.algorithm.inner_loop.adaptation_steps, module.algorithm.inner_loop.inner_lr = steps, rate
         [other] = trainer.validate(module, datamodule=data, verbose=False)
         assert other["val/adapted/mae"] >= chosen["val_mae"] - 1e-6

@@ -37,7 +37,13 @@ class Algorithm(nn.Module):
         raise NotImplementedError
 
 
-def squared_error(prediction: Tensor, rows: Rows) -> Tensor:
-    """Mean squared error of each task over its real rows, shape (T,), in rating units squared."""
+def squared_error(prediction: Tensor, rows: Rows, shrinkage: float = 0.0) -> Tensor:
+    """Mean squared error of each task over its real rows, shape (T,), in rating units squared.
+
+    Args:
+        prediction: predicted ratings, (T, R).
+        rows: the true ones.
+        shrinkage: rows without error that are counted as well; the fewer ratings a task has, the less it weighs.
+    """
     error = (prediction - rows.rating).square().masked_fill(~rows.mask, 0.0)
-    return error.sum(dim=1) / rows.mask.sum(dim=1).clamp(min=1)
+    return error.sum(dim=1) / (rows.mask.sum(dim=1) + shrinkage).clamp(min=1)

@@ -7,6 +7,7 @@ sum is every task's own gradient.
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
@@ -62,14 +63,32 @@ def adapting(net: Net, patterns: Sequence[str]) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def check_steps(inner_lr: float, steps: int) -> None:
-    """Refuse an inner loop that cannot run.
+@dataclass
+class InnerLoop:
+    """How a net adapts: theta_i = theta - inner_lr * grad L_i(theta), `adaptation_steps` times.
 
-    Raises:
-        InputError: the rate is not positive, or the number of steps is negative.
+    L_i is the mean squared error over the support set of task i; with `shrinkage` c, the sum over its n ratings
+    divided by n + c instead of n, so that few ratings move the parameters less than many. In one step on a user
+    bias alone, that is the shrunk mean residual that ordinary bias models use.
+
+    Attributes:
+        names: parameters that adapt, as `adapting` returns them.
+        inner_lr: step size, > 0.
+        adaptation_steps: number of steps, >= 0.
+        shrinkage: c, >= 0; 0 is the definition of Finn et al.
     """
-    if not inner_lr > 0 or steps < 0:
-        raise InputError(f"inner_lr {inner_lr}, adaptation_steps {steps}: give a rate > 0 and a number >= 0")
+
+    names: Sequence[str]
+    inner_lr: float
+    adaptation_steps: int
+    shrinkage: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.inner_lr > 0 or self.adaptation_steps < 0 or not self.shrinkage >= 0:
+            raise InputError(
+                f"inner_lr {self.inner_lr}, adaptation_steps {self.adaptation_steps}, shrinkage {self.shrinkage}: "
+                "give a rate > 0, a number >= 0 and a number >= 0"
+            )
 
 
 def score(net: Net, fast: Fast, task: Tensor, item: Tensor, encoded: Encoded | None = None) -> Tensor:
@@ -92,27 +111,14 @@ def score(net: Net, fast: Fast, task: Tensor, item: Tensor, encoded: Encoded | N
     return scores
 
 
-def adapt(
-    net: Net,
-    names: Sequence[str],
-    task: Tensor,
-    support: Rows,
-    *,
-    inner_lr: float,
-    steps: int,
-    first_order: bool,
-) -> Fast:
-    """Adapt the named parameters to every task's support set: theta_i = theta - inner_lr * grad L_i(theta), repeated.
-
-    L_i is the mean squared error over the support set of task i.
+def adapt(net: Net, how: InnerLoop, task: Tensor, support: Rows, first_order: bool) -> Fast:
+    """Adapt parameters of a net to every task's support set.
 
     Args:
         net: the net; it is not changed.
-        names: its adapting parameters, as `adapting` returns them.
+        how: which parameters, how far, how often.
         task: user rows (T,).
         support: ratings (T, S).
-        inner_lr: step size.
-        steps: number of steps.
         first_order: treat the inner gradients as constants, and build no graph of them.
 
     Returns:
@@ -125,22 +131,23 @@ def adapt(
         raise InputError("adaptation needs gradients; run with --trainer.inference_mode=false")
     parameters = dict(net.named_parameters())
     learner = maml_class()(
-        FastWeights({name: parameters[name] for name in names}), lr=inner_lr, first_order=first_order, allow_unused=True
+        FastWeights({name: parameters[name] for name in how.names}),
+        lr=how.inner_lr,
+        first_order=first_order,
+        allow_unused=True,
     ).clone()
     learner.module.stack(len(task))
-    once = not any(name.startswith("encoder.") for name in names)
+    once = not any(name.startswith("encoder.") for name in how.names)
     encoded = net.encoder(task, support.item) if once else None
-    for _ in range(steps):
+    for _ in range(how.adaptation_steps):
         prediction = score(net, learner.module.fast(), task, support.item, encoded)
-        learner.adapt(squared_error(prediction, support).sum())
+        learner.adapt(squared_error(prediction, support, how.shrinkage).sum())
     fast: Fast = learner.module.fast()
     return fast
 
 
-def adapt_detached(
-    net: Net, names: Sequence[str], task: Tensor, support: Rows, *, inner_lr: float, steps: int
-) -> Fast:
+def adapt_detached(net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
     """Adapt as `adapt` does, for prediction: works under ``no_grad`` and leaves no graph behind."""
     with torch.enable_grad():
-        fast = adapt(net, names, task, support, inner_lr=inner_lr, steps=steps, first_order=True)
+        fast = adapt(net, how, task, support, first_order=True)
     return {name: weight.detach() for name, weight in fast.items()}

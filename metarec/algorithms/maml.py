@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast, squared_error
-from metarec.algorithms.inner_loop import adapt, adapt_detached, adapting, check_steps, score
+from metarec.algorithms.inner_loop import InnerLoop, adapt, adapt_detached, adapting, score
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.nets.base import Net
@@ -24,6 +24,7 @@ class MAML(Algorithm):
             patterns on parameter names; any mix.
         inner_lr: step size of the inner loop.
         adaptation_steps: number of inner steps.
+        shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         first_order: drop the second-order term.
     """
 
@@ -33,12 +34,12 @@ class MAML(Algorithm):
         adapts: Sequence[str] = ("user_prior",),
         inner_lr: float = 0.1,
         adaptation_steps: int = 5,
+        shrinkage: float = 0.0,
         first_order: bool = False,
     ) -> None:
         super().__init__()
-        check_steps(inner_lr, adaptation_steps)
-        self.net, self.names = net, adapting(net, adapts)
-        self.inner_lr, self.adaptation_steps, self.first_order = inner_lr, adaptation_steps, first_order
+        self.net, self.first_order = net, first_order
+        self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage)
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
@@ -46,22 +47,12 @@ class MAML(Algorithm):
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's squared error on the query set."""
-        fast = adapt(
-            self.net,
-            self.names,
-            batch.task,
-            batch.support,
-            inner_lr=self.inner_lr,
-            steps=self.adaptation_steps,
-            first_order=self.first_order,
-        )
+        fast = adapt(self.net, self.inner_loop, batch.task, batch.support, self.first_order)
         return squared_error(self.predict(fast, batch.task, batch.query.item), batch.query).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fast weights after `adaptation_steps` steps."""
-        return adapt_detached(
-            self.net, self.names, task, support, inner_lr=self.inner_lr, steps=self.adaptation_steps
-        )
+        return adapt_detached(self.net, self.inner_loop, task, support)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""

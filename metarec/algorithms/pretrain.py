@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast, squared_error
-from metarec.algorithms.inner_loop import adapt_detached, adapting, check_steps, score
+from metarec.algorithms.inner_loop import InnerLoop, adapt_detached, adapting, score
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.nets.base import Net
@@ -25,15 +25,20 @@ class Pretrain(Algorithm):
         adapts: which parameters fine-tuning changes: groups of the net such as `all` or `head`, or patterns.
         inner_lr: step size of fine-tuning.
         adaptation_steps: number of fine-tuning steps on a new user's support set.
+        shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`.
     """
 
     def __init__(
-        self, net: Net, adapts: Sequence[str] = ("all",), inner_lr: float = 0.01, adaptation_steps: int = 0
+        self,
+        net: Net,
+        adapts: Sequence[str] = ("all",),
+        inner_lr: float = 0.01,
+        adaptation_steps: int = 0,
+        shrinkage: float = 0.0,
     ) -> None:
         super().__init__()
-        check_steps(inner_lr, adaptation_steps)
-        self.net, self.names = net, adapting(net, adapts)
-        self.inner_lr, self.adaptation_steps = inner_lr, adaptation_steps
+        self.net = net
+        self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage)
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
@@ -46,9 +51,7 @@ class Pretrain(Algorithm):
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fast weights after `adaptation_steps` fine-tuning steps."""
-        return adapt_detached(
-            self.net, self.names, task, support, inner_lr=self.inner_lr, steps=self.adaptation_steps
-        )
+        return adapt_detached(self.net, self.inner_loop, task, support)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""

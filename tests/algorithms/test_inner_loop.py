@@ -6,7 +6,7 @@ from torch import nn
 from torch.func import functional_call
 
 from metarec.algorithms.base import squared_error
-from metarec.algorithms.inner_loop import FastWeights, adapt, adapt_detached, adapting
+from metarec.algorithms.inner_loop import FastWeights, InnerLoop, adapt, adapt_detached, adapting
 from metarec.algorithms.learn2learn import maml_class
 from metarec.algorithms.maml import MAML
 from metarec.data.ratings import Ratings
@@ -51,7 +51,7 @@ def test_batched_call_equals_learn2learns_loop(
     net, batch = tiny_net(ratings).double(), double(batch)
     algorithm = MAML(net, adapts, inner_lr=0.1, adaptation_steps=steps, first_order=first_order)
     together = algorithm.loss(batch)
-    looped = looped_loss(net, algorithm.names, batch, 0.1, steps, first_order)
+    looped = looped_loss(net, algorithm.inner_loop.names, batch, 0.1, steps, first_order)
     torch.testing.assert_close(together, looped, rtol=0, atol=1e-12)
     parameters = list(net.parameters())
     for mine, oracle in zip(
@@ -124,19 +124,26 @@ def test_zero_steps_are_zero_shot(net: Net, batch: TaskBatch) -> None:
 
 
 def test_detached_adaptation_is_the_same_under_no_grad(net: Net, batch: TaskBatch) -> None:
-    names = adapting(net, ["all"])
-    options = {"inner_lr": 0.1, "steps": 3}
+    how = InnerLoop(adapting(net, ["all"]), inner_lr=0.1, adaptation_steps=3)
     with torch.no_grad():
-        quiet = adapt_detached(net, names, batch.task, batch.support, **options)
-    loud = adapt(net, names, batch.task, batch.support, first_order=False, **options)
-    for name in names:
+        quiet = adapt_detached(net, how, batch.task, batch.support)
+    loud = adapt(net, how, batch.task, batch.support, first_order=False)
+    for name in how.names:
         torch.testing.assert_close(quiet[name], loud[name])
         assert not quiet[name].requires_grad
 
 
+def test_one_shrunk_step_on_the_user_bias_is_the_shrunk_mean_residual(net: Net, batch: TaskBatch) -> None:
+    algorithm = MAML(net, ["decoder.user_bias"], inner_lr=0.5, adaptation_steps=1, shrinkage=5.0)
+    residual = (batch.support.rating - net(batch.task, batch.support.item)).masked_fill(~batch.support.mask, 0)
+    shrunk = residual.sum(1) / (batch.support.mask.sum(1) + 5)
+    change = algorithm.adapt(batch.task, batch.support)["decoder.user_bias"].squeeze(1) - net.decoder.user_bias
+    torch.testing.assert_close(change, shrunk)
+
+
 def test_inference_mode_is_refused(net: Net, batch: TaskBatch) -> None:
     with torch.inference_mode(), pytest.raises(InputError, match="inference_mode=false"):
-        adapt_detached(net, adapting(net, ["all"]), batch.task, batch.support, inner_lr=0.1, steps=1)
+        adapt_detached(net, InnerLoop(adapting(net, ["all"]), 0.1, 1), batch.task, batch.support)
 
 
 def test_patterns(net: Net) -> None:
