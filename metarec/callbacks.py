@@ -29,9 +29,7 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, monitor: str = "val/adapted/mae", mode: str = "min") -> None:
-        super().__init__(
-            monitor=monitor, mode=mode, filename="best", save_last=True, enable_version_counter=False
-        )
+        super().__init__(monitor=monitor, mode=mode, filename="best", save_last=True, enable_version_counter=False)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put the checkpoints into the run folder, whichever logger is in use."""
@@ -124,7 +122,13 @@ class RunFolder(Callback):
             logger.log_table("per_user", dataframe=table)
 
     def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keep the predictions."""
         self._predictions.append({name: column.cpu() for name, column in outputs.items()})
@@ -181,5 +185,3 @@ def _frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
 def _wandb(trainer: Trainer) -> list[WandbLogger]:
     """The W&B loggers among the trainer's loggers."""
     return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
-
-

@@ -82,8 +82,8 @@ class Job:
     def digest(self) -> str:
         """SHA-256 of the command and of the files it reads; a finished run with another digest is stale."""
         content = hashlib.sha256(json.dumps(self.command).encode())
-        for layer in self.layers:
-            content.update(Path(layer).read_bytes())
+        for path in [*map(Path, self.layers), *([self.needs] if self.needs and self.needs.exists() else [])]:
+            content.update(path.read_bytes())
         return content.hexdigest()
 
     @property
@@ -139,7 +139,9 @@ def _check(experiment: Experiment, path: Path) -> None:
     for name in named:
         if name not in methods:
             near = difflib.get_close_matches(name, methods, n=1)
-            raise InputError(f"{path}: no method '{name}'; {f'did you mean {near[0]}?' if near else f'known are {methods}'}")
+            raise InputError(
+                f"{path}: no method '{name}'; {f'did you mean {near[0]}?' if near else f'known are {methods}'}"
+            )
     for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
@@ -181,9 +183,7 @@ def folder_of(results: Path, method: str, seed: int) -> Path:
     return results / method / f"seed-{seed}"
 
 
-def _job(
-    experiment: Experiment, name: str, method: Method, seed: int, results: Path, extra: Sequence[str]
-) -> Job:
+def _job(experiment: Experiment, name: str, method: Method, seed: int, results: Path, extra: Sequence[str]) -> Job:
     """The run of one method with one seed."""
     folder = folder_of(results, name, seed)
     layers = [*experiment.layers, *method.layers]

@@ -75,7 +75,7 @@ class MetaModule(LightningModule):
         """The outer loss of one batch; on logging steps also what adaptation does to the support loss."""
         loss = self.algorithm.loss(batch)
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.task))
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log_dict(self._curves(batch), batch_size=len(batch.task))
         return loss
 
@@ -106,7 +106,12 @@ class MetaModule(LightningModule):
         )
         mask = batch.query.mask
         user = batch.task[:, None].expand_as(mask)
-        columns = {"user": user, "item": batch.query.item, "rating": batch.query.rating, "prediction": prediction}
+        columns = {
+            "user": user,
+            "item": batch.query.item,
+            "rating": batch.query.rating,
+            "prediction": prediction,
+        }
         return {name: column[mask] for name, column in columns.items()}
 
     def _judge(self, batch: TaskBatch) -> Columns:
@@ -159,10 +164,10 @@ class MetaModule(LightningModule):
         self.log_dict(gain)
 
     def _metrics(self) -> dict[str, list[TaskMetric]]:
-        return {mode: list(metrics.values()) for mode, metrics in self.metrics.items()}  # type: ignore[operator, misc]
+        return {mode: list(metrics.values()) for mode, metrics in self.metrics.items()}  # type: ignore[operator]
 
     def _data(self) -> EpisodeDataModule:
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        data: EpisodeDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         return data
 
 

@@ -104,7 +104,7 @@ def _record(
     """Mean and interval of one metric, and the paired difference to the reference method."""
     values = _values(runs, column)
     mean = mean_interval(values)
-    pair = Interval(*[float("nan")] * 3, 0, 0)
+    pair = Interval(math.nan, math.nan, math.nan, 0, 0)
     if reference is not None:
         pair = paired_interval(values, _values(reference, column))
     numbers = (mean.mean, mean.low, mean.high, pair.mean, pair.low, pair.high)
@@ -152,7 +152,14 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
     by_method: dict[str, dict[str, Record]] = {}
     for row in rows:
         by_method.setdefault(row["method"], {})[row["metric"]] = row
-    head = ["method", *experiment.metrics, f"gain in {first}", f"{first} - {experiment.reference}", "fit s", "ms/user"]
+    head = [
+        "method",
+        *experiment.metrics,
+        f"gain in {first}",
+        f"{first} - {experiment.reference}",
+        "fit s",
+        "ms/user",
+    ]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for method, cells in by_method.items():
         gain, score = cells[f"gain_{first}"], cells[first]

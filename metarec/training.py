@@ -23,10 +23,11 @@ from metarec.errors import InputError
 from metarec.files import write_text
 from metarec.module import MetaModule
 
+
 class Parser(LightningArgumentParser):
     """Says what is wrong in one line, with the nearest right name, and exits with status 2."""
 
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # type: ignore[override]
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line and exit with status 2."""
         text = re.sub(r"\s+", " ", message).strip()
         wrong = re.search(r"(?:[Oo]ption|attribute) '([\w.]+)'|--([\w.]+)", text)
@@ -90,7 +91,10 @@ class MetarecCLI(LightningCLI):
         parser.link_arguments("data.schema", "model.schema", apply_on="instantiate")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.add_argument(
-            "--then_test", type=bool, default=False, help="after fit, test the best checkpoint, in the same run"
+            "--then_test",
+            type=bool,
+            default=False,
+            help="after fit, test the best checkpoint, in the same run",
         )
 
     def before_instantiate_classes(self) -> None:

@@ -23,7 +23,13 @@ NET = partial(NeuMF, user_features=["group"], item_features=["genre"], gmf=4, ml
 
 
 def data_of(ratings: Ratings, **options: object) -> EpisodeDataModule:
-    arguments: dict = {"train_support": (2, 5), "train_query": 8, "eval_support": 4, "batch_size": 8, **options}
+    arguments: dict = {
+        "train_support": (2, 5),
+        "train_query": 8,
+        "eval_support": 4,
+        "batch_size": 8,
+        **options,
+    }
     return EpisodeDataModule(ratings, UserCold(fractions=(0.6, 0.2, 0.2), min_ratings=11), **arguments)
 
 
@@ -74,7 +80,11 @@ def test_fit_validate_test_predict(ratings: Ratings, tmp_path: Path) -> None:
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")
     error = (predictions["prediction"] - predictions["rating"]).abs().groupby(predictions["user"]).mean()
     pd.testing.assert_series_equal(
-        error, table.set_index("user")["adapted/mae"].sort_index(), check_names=False, check_dtype=False, rtol=1e-5
+        error,
+        table.set_index("user")["adapted/mae"].sort_index(),
+        check_names=False,
+        check_dtype=False,
+        rtol=1e-5,
     )
 
 
@@ -92,7 +102,14 @@ def test_logged_curves(ratings: Ratings, tmp_path: Path) -> None:
     module, trainer = module_of(ratings), trainer_of(tmp_path)
     trainer.fit(module, datamodule=data_of(ratings))
     logged = trainer.callback_metrics
-    names = ("support_loss_before", "support_loss_after", "query_loss_before", "query_loss_after", "gain", "loss")
+    names = (
+        "support_loss_before",
+        "support_loss_after",
+        "query_loss_before",
+        "query_loss_after",
+        "gain",
+        "loss",
+    )
     assert {f"train/{name}" for name in names} <= set(logged)
     assert logged["train/support_loss_after"] < logged["train/support_loss_before"]
     assert logged["train/gain"] == pytest.approx(logged["train/query_loss_before"] - logged["train/query_loss_after"])

@@ -49,7 +49,12 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     table = pd.read_parquet(tmp_path / "per_task.parquet")
     assert len(table) == 94
     assert {"user", "support_size", "zero_shot/mae", "adapted/mae", "adapted/ndcg_exp@5"} <= set(table.columns)
-    assert set(pd.read_parquet(tmp_path / "predictions.parquet").columns) == {"user", "item", "rating", "prediction"}
+    assert set(pd.read_parquet(tmp_path / "predictions.parquet").columns) == {
+        "user",
+        "item",
+        "rating",
+        "prediction",
+    }
     assert "Traceback" not in capsys.readouterr().err
 
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
@@ -62,7 +67,11 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
 @pytest.mark.usefixtures("movielens")
 def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
     metarec(
-        "fit", *QUIET, "-c=configs/logger/csv.yaml", f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1"
+        "fit",
+        *QUIET,
+        "-c=configs/logger/csv.yaml",
+        f"--trainer.default_root_dir={tmp_path}",
+        "--trainer.max_epochs=1",
     )
     logged = pd.read_csv(tmp_path / "csv" / "metrics.csv")
     assert {"train/gain", "val/adapted/mae", "val/zero_shot/mae"} <= set(logged.columns)
@@ -120,7 +129,9 @@ def test_missing_layer(capsys: pytest.CaptureFixture[str]) -> None:
         ("--data.eval_support=500", "raise the scenario's min_ratings"),
     ],
 )
-def test_values_that_cannot_be_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, expected: str) -> None:
+def test_values_that_cannot_be_are_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, option: str, expected: str
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         metarec("fit", *QUIET, f"--trainer.default_root_dir={tmp_path / 'run'}", option)
     assert stopped.value.code == 2

@@ -112,9 +112,7 @@ class ItemUserBias(Means):
         sweeps: how often both biases are fitted in turn.
     """
 
-    def __init__(
-        self, net: Net, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0, sweeps: int = 10
-    ) -> None:
+    def __init__(self, net: Net, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0, sweeps: int = 10) -> None:
         super().__init__(net, item_shrinkage)
         self.user_shrinkage, self.sweeps = user_shrinkage, sweeps
 

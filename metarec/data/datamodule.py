@@ -42,9 +42,7 @@ class TrainEpisodes(Dataset[TaskBatch]):
         ranks: int = 1,
     ) -> None:
         if batch_size % ranks:
-            raise InputError(
-                f"batch_size {batch_size} does not divide among {ranks} processes; use a multiple"
-            )
+            raise InputError(f"batch_size {batch_size} does not divide among {ranks} processes; use a multiple")
         self.tasks, self.sizes, self.batch_size, self.seed = tasks, sizes, batch_size, seed
         self.shuffle, self.rank, self.ranks = shuffle, rank, ranks
         self._passes: dict[int, torch.Tensor] = {}
@@ -97,7 +95,7 @@ class EvalEpisodes(Dataset[TaskBatch]):
         ranks: int = 1,
     ) -> None:
         self.tasks, self.sizes, self.shuffle = tasks, sizes, shuffle
-        self.batches = torch.arange(rank, len(tasks.task), ranks).split(batch_size)
+        self.batches = torch.split(torch.arange(rank, len(tasks.task), ranks), batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -72,9 +72,7 @@ class Package:
     def fetch(self, folder: Path) -> Path:
         """Put the wheel into a folder with ``pip download``; raises FetchError if that fails."""
         requirements = folder / "requirements.txt"
-        requirements.write_text(
-            f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n", encoding="utf-8"
-        )
+        requirements.write_text(f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n", encoding="utf-8")
         command = [
             sys.executable,
             "-m",
@@ -182,9 +180,7 @@ def obtain(name: str, archives: Sequence[Archive], cache: str | None = None) -> 
         with FileLock(folder / "lock", timeout=2 * FETCH_SECONDS):
             return _cached(folder, archives) or _fetch_first(name, archives, folder)
     except Timeout as error:
-        raise InputError(
-            f"{folder}: another process has been fetching for long; stop it or try again"
-        ) from error
+        raise InputError(f"{folder}: another process has been fetching for long; stop it or try again") from error
     except OSError as error:
         cure = "set METAREC_CACHE to a folder that can be written, or give the data set's path"
         raise InputError(f"cannot use the cache {folder} ({error.strerror or error}); {cure}") from error
@@ -211,15 +207,11 @@ def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document
         with zipfile.ZipFile(path) as archive:
             members = _safe_members(path, archive)
             names = _choose(path, layouts, set(members))
-            return tuple(
-                Document(f"{path}:{members[name].filename}", archive.read(members[name])) for name in names
-            )
+            return tuple(Document(f"{path}:{members[name].filename}", archive.read(members[name])) for name in names)
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror or error}); check the path") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(
-            f"{path} is no zip archive, or is damaged; give the folder or fetch it again"
-        ) from error
+        raise InputError(f"{path} is no zip archive, or is damaged; give the folder or fetch it again") from error
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way Python cannot undo
         raise InputError(f"{path} cannot be unpacked ({error}); unpack it and give the folder") from error
 
@@ -277,9 +269,7 @@ def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zip
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/"))
         if parts.is_absolute() or ".." in parts.parts or ":" in member.filename:
-            raise InputError(
-                f"{path} is refused: {member.filename!r} points out of the archive; get a clean copy"
-            )
+            raise InputError(f"{path} is refused: {member.filename!r} points out of the archive; get a clean copy")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f"{path} is refused: {member.filename!r} is a symbolic link; get a clean copy")
         if member.file_size > LARGEST_MEMBER:

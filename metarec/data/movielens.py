@@ -62,9 +62,7 @@ class Table:
     def integers(self, column: str) -> IntArray:
         """A column as whole numbers, shape (rows,); raises InputError if one is not."""
         strings = self.rows[column]
-        self.require(
-            column, strings.str.fullmatch(r"-?[0-9]{1,18}").to_numpy(dtype=bool), "is not a whole number"
-        )
+        self.require(column, strings.str.fullmatch(r"-?[0-9]{1,18}").to_numpy(dtype=bool), "is not a whole number")
         return np.asarray(strings.astype("int64"), dtype=np.int64)
 
     def by_id(self) -> tuple[IntArray, pd.DataFrame]:
@@ -82,18 +80,14 @@ def parse_100k(files: Sequence[Document], source: str) -> Ratings:
     columns = ["id", "title", "release", "video release", "address", *GENRES_100K]
     item_table = read_table(item_file, columns, "|")
     for genre in GENRES_100K:
-        item_table.require(
-            genre, item_table.rows[genre].isin(["0", "1"]).to_numpy(dtype=bool), "is not 0 or 1"
-        )
+        item_table.require(genre, item_table.rows[genre].isin(["0", "1"]).to_numpy(dtype=bool), "is not 0 or 1")
     item_ids, items = item_table.by_id()
     titles, years = split_titles(items["title"])
     released = items["release"].str.extract(r"(\d{4})$")[0].fillna("")
     flags = items[GENRES_100K].to_numpy() == "1"
     genres = [[genre for genre, flag in zip(GENRES_100K, row, strict=True) if flag] for row in flags]
     catalogue = _Catalogue(item_ids, titles, years.where(years != "", released), genres)
-    return _assemble(
-        "movielens-100k", source, read_table(data, _RATING_COLUMNS, "\t"), data.digest, users, catalogue
-    )
+    return _assemble("movielens-100k", source, read_table(data, _RATING_COLUMNS, "\t"), data.digest, users, catalogue)
 
 
 def parse_100k_atomic(files: Sequence[Document], source: str) -> Ratings:
@@ -104,9 +98,7 @@ def parse_100k_atomic(files: Sequence[Document], source: str) -> Ratings:
     """
     data, user_file, item_file = (_without_header(document) for document in files)
     users = read_table(user_file, ["id", "age", "gender", "occupation", "zip"], "\t", first_line=2)
-    item_table = read_table(
-        item_file, ["id", "title", "year", "genres"], "\t", first_line=2, encoding="utf-8"
-    )
+    item_table = read_table(item_file, ["id", "title", "year", "genres"], "\t", first_line=2, encoding="utf-8")
     item_ids, items = item_table.by_id()
     titles, years = split_titles(items["title"].replace("unkonwn", "unknown"))
     years = items["year"].where(items["year"].str.fullmatch(r"\d{4}"), years)
@@ -122,9 +114,7 @@ def parse_1m(files: Sequence[Document], source: str) -> Ratings:
     item_ids, items = read_table(item_file, ["id", "title", "genres"], "::").by_id()
     titles, years = split_titles(items["title"])
     catalogue = _Catalogue(item_ids, titles, years, [row.split("|") for row in items["genres"]])
-    return _assemble(
-        "movielens-1m", source, read_table(data, _RATING_COLUMNS, "::"), data.digest, users, catalogue
-    )
+    return _assemble("movielens-1m", source, read_table(data, _RATING_COLUMNS, "::"), data.digest, users, catalogue)
 
 
 def read_table(
@@ -185,15 +175,11 @@ class _Catalogue:
 
     def features(self) -> FeatureTable:
         years, year_values = encode(list(self.years))
-        genres, genre_values = encode_sets(
-            [[genre for genre in row if genre not in NO_GENRE] for row in self.genres]
-        )
+        genres, genre_values = encode_sets([[genre for genre in row if genre not in NO_GENRE] for row in self.genres])
         return FeatureTable({"year": years}, {"genre": genres}, {"year": year_values, "genre": genre_values})
 
 
-def _assemble(
-    name: str, source: str, ratings: Table, digest: str, users: Table, catalogue: _Catalogue
-) -> Ratings:
+def _assemble(name: str, source: str, ratings: Table, digest: str, users: Table, catalogue: _Catalogue) -> Ratings:
     groups = _age_groups(users)
     user_ids, user_rows = Table(users.name, users.first_line, users.rows.assign(age_group=groups)).by_id()
     coded = {column: encode(list(user_rows[column])) for column in user_rows.columns if column != "id"}
@@ -261,9 +247,7 @@ def _check_columns(name: str, data: bytes, wanted: int, separator: str, first_li
     wrong = np.flatnonzero(columns != wanted)
     if len(wrong):
         line, found = wrong[0] + first_line, columns[wrong[0]]
-        what = (
-            f"{found} column{'s' if found > 1 else ''} instead of {wanted} separated by {_NAMES[separator]}"
-        )
+        what = f"{found} column{'s' if found > 1 else ''} instead of {wanted} separated by {_NAMES[separator]}"
         raise InputError(f"{name}:{line}: {what}; correct or remove the line")
 
 

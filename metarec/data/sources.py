@@ -71,9 +71,7 @@ def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings
     original = files[0].name.endswith(LAYOUT_100K[0])
     ratings = (parse_100k if original else parse_100k_atomic)(files, source)
     if path is None and ratings.digest != RATINGS_100K:
-        raise InputError(
-            f"{files[0].name} is not the known one (SHA-256 {ratings.digest}); give the set's path"
-        )
+        raise InputError(f"{files[0].name} is not the known one (SHA-256 {ratings.digest}); give the set's path")
     return ratings
 
 
@@ -156,9 +154,7 @@ def show_licence_once(name: str, cache: str | None = None) -> str | None:
     return LICENCE[name]
 
 
-def _locate(
-    name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None
-) -> tuple[Path, str]:
+def _locate(name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None) -> tuple[Path, str]:
     if path is None:
         return obtain(name, archives, cache)
     return Path(path).expanduser(), f"path {path}"

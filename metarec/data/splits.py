@@ -142,9 +142,7 @@ class UserCold(Scenario):
         users = np.random.default_rng(self.seed).permutation(np.unique(ratings.user))
         first = round(len(users) * self.fractions[0])
         second = round(len(users) * (self.fractions[0] + self.fractions[1]))
-        return self._assemble(
-            ratings, np.ones(len(ratings), dtype=np.bool_), users[first:second], users[second:]
-        )
+        return self._assemble(ratings, np.ones(len(ratings), dtype=np.bool_), users[first:second], users[second:])
 
 
 class ListedUserCold(Scenario):
@@ -206,9 +204,7 @@ def _listed(path: str, ids: Sequence[str]) -> IntArray:
     try:
         lines = Path(path).read_text(encoding="utf-8").split()
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); give a text file with one id a line"
-        ) from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a text file with one id a line") from error
     row = {original: number for number, original in enumerate(ids)}
     unknown = [line for line in lines if line not in row]
     if unknown or not lines:

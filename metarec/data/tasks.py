@@ -147,9 +147,7 @@ def draw(
         order = key.argsort(dim=1)
     else:
         order = torch.arange(width).expand(len(chosen), width)
-    start_support, start_query = (
-        (query, torch.zeros_like(query)) if shuffle else (torch.zeros_like(query), support)
-    )
+    start_support, start_query = (query, torch.zeros_like(query)) if shuffle else (torch.zeros_like(query), support)
     first = tasks.offset[chosen]
     return TaskBatch(
         tasks.task[chosen],
@@ -178,6 +176,4 @@ def _gather(tasks: PackedTasks, first: Tensor, order: Tensor, start: Tensor, siz
     mask = column < size[:, None]
     place = (start[:, None] + column).clamp(max=order.shape[1] - 1)
     position = (first[:, None] + order.gather(1, place)).masked_fill(~mask, 0)
-    return Rows(
-        tasks.item[position].masked_fill(~mask, 0), tasks.rating[position].masked_fill(~mask, 0.0), mask
-    )
+    return Rows(tasks.item[position].masked_fill(~mask, 0), tasks.rating[position].masked_fill(~mask, 0.0), mask)

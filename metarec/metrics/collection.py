@@ -69,9 +69,7 @@ class TaskMetric(Metric):
             ValueError: if the shape is not (T,).
         """
         if values.dim() != 1:
-            raise ValueError(
-                f"{self.name} was updated with shape {tuple(values.shape)}; give one value per task, (T,)"
-            )
+            raise ValueError(f"{self.name} was updated with shape {tuple(values.shape)}; give one value per task, (T,)")
         finite = values.isfinite()
         # Lightning's "bf16-true" casts the float state; adding in place would keep it in bf16, this does not.
         self.total = self.total + values.double().masked_fill(~finite, 0.0).sum()

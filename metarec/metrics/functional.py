@@ -151,22 +151,16 @@ def check_cutoff(k: int, gain: str) -> None:
         ValueError: if k is not an integer >= 1, or gain is neither ``"linear"`` nor ``"exponential"``.
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(
-            f"nDCG got k={k!r}; k is the number of ranks that count: give an integer of at least 1"
-        )
+        raise ValueError(f"nDCG got k={k!r}; k is the number of ranks that count: give an integer of at least 1")
     if gain not in ("linear", "exponential"):
-        raise ValueError(
-            f"nDCG got gain={gain!r}; give 'linear' (a rating r gains r) or 'exponential' (2^r - 1)"
-        )
+        raise ValueError(f"nDCG got gain={gain!r}; give 'linear' (a rating r gains r) or 'exponential' (2^r - 1)")
 
 
 def _masked(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Prediction and target in float64, 0 where they do not count, and which tasks are sound, (T,)."""
     shapes = tuple(prediction.shape), tuple(target.shape), tuple(mask.shape)
     if len(set(shapes)) != 1 or mask.dim() != 2:
-        raise ValueError(
-            f"prediction, target and mask have shapes {shapes}; all three must be the same (T, Q)"
-        )
+        raise ValueError(f"prediction, target and mask have shapes {shapes}; all three must be the same (T, Q)")
     if mask.dtype != torch.bool:
         raise ValueError(f"mask has dtype {mask.dtype}; it must be torch.bool, with False for padding")
     finite = prediction.isfinite() & target.isfinite()

@@ -41,9 +41,7 @@ class Interval(NamedTuple):
     missing: int
 
 
-def mean_interval(
-    values: npt.ArrayLike, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0
-) -> Interval:
+def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0) -> Interval:
     """Mean over users and its percentile bootstrap interval.
 
     Args:
@@ -100,9 +98,7 @@ def paired_interval(
     """
     left, right = _over_seeds(values), _over_seeds(reference)
     if left.shape != right.shape:
-        raise ValueError(
-            f"got values of {left.size} users and a reference of {right.size}; pairs need the same users"
-        )
+        raise ValueError(f"got values of {left.size} users and a reference of {right.size}; pairs need the same users")
     return _interval(left - right, level, resamples, seed)
 
 
@@ -112,9 +108,7 @@ def _over_seeds(values: npt.ArrayLike) -> FloatArray:
     if array.ndim not in (1, 2):
         raise ValueError(f"values have shape {array.shape}; give (users,) or (seeds, users)")
     if np.isinf(array).any():
-        raise ValueError(
-            "values contain an infinite one; a value must be finite, or NaN where a user has none"
-        )
+        raise ValueError("values contain an infinite one; a value must be finite, or NaN where a user has none")
     array = np.atleast_2d(array)
     count = np.sum(~np.isnan(array), axis=0)
     mean: FloatArray = np.nansum(array, axis=0) / np.maximum(count, 1)

@@ -1,13 +1,12 @@
 """The contract of a net: a map from (parameters, user, item) to a score."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks
-
 
 Schema = dict[str, Any]
 """What `Ratings.schema` returns."""
@@ -40,7 +39,7 @@ class Net(nn.Module):
         decoder: maps `Encoded` to scores (T, R).
     """
 
-    groups: dict[str, list[str]]
+    groups: ClassVar[dict[str, list[str]]]
     schema: Schema
     encoder: nn.Module
     decoder: nn.Module
@@ -74,4 +73,4 @@ class NoNet(Net):
         schema: counts and attribute sizes of the data; linked from the data in configurations.
     """
 
-    groups: dict[str, list[str]] = {}  # noqa: RUF012
+    groups: ClassVar[dict[str, list[str]]] = {}

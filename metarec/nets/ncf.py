@@ -1,6 +1,8 @@
 """Neural collaborative filtering (He et al., WWW 2017, arXiv 1708.05031), fit for users never seen before."""
 
+import itertools
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +25,12 @@ class NeuMFEncoder(nn.Module):
     """
 
     def __init__(
-        self, schema: Schema, user_features: Sequence[str], item_features: Sequence[str], width: int, std: float
+        self,
+        schema: Schema,
+        user_features: Sequence[str],
+        item_features: Sequence[str],
+        width: int,
+        std: float,
     ) -> None:
         super().__init__()
         self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std)
@@ -53,11 +60,11 @@ class NeuMFDecoder(nn.Module):
 
     def __init__(self, gmf: int, mlp: int, hidden: Sequence[int], dropout: float, std: float) -> None:
         super().__init__()
-        self.split = [gmf, mlp]
+        self.branches = [gmf, mlp]
         self.user_prior = nn.Parameter(torch.randn(gmf + mlp) * std)
         self.user_bias = nn.Parameter(torch.zeros(1))
         widths = [2 * mlp, *hidden]
-        self.layers = nn.ModuleList(Dense(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.layers = nn.ModuleList(Dense(a, b) for a, b in itertools.pairwise(widths))
         self.head = Dense(gmf + widths[-1], 1)
         self.dropout = nn.Dropout(dropout)
         self.register_buffer("mean", torch.zeros(()))
@@ -67,13 +74,13 @@ class NeuMFDecoder(nn.Module):
     def forward(self, encoded: Encoded) -> Tensor:
         """Scores (T, R)."""
         rows = encoded.item.shape[1]
-        user = encoded.user + self.user_prior.reshape(-1, 1, sum(self.split))
-        user_gmf, user_mlp = user.split(self.split, dim=-1)
-        item_gmf, item_mlp = self.dropout(encoded.item).split(self.split, dim=-1)
+        user = encoded.user + self.user_prior.reshape(-1, 1, sum(self.branches))
+        user_gmf, user_mlp = torch.split(user, self.branches, dim=-1)
+        item_gmf, item_mlp = torch.split(self.dropout(encoded.item), self.branches, dim=-1)
         hidden = torch.cat([user_mlp.expand(-1, rows, -1), item_mlp], dim=-1)
         for layer in self.layers:
             hidden = torch.relu(layer(hidden))
-        joint = self.head(torch.cat([user_gmf * item_gmf, hidden], dim=-1)).squeeze(-1)
+        joint: Tensor = self.head(torch.cat([user_gmf * item_gmf, hidden], dim=-1)).squeeze(-1)
         return joint + encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
 
 
@@ -95,7 +102,9 @@ class NeuMF(Net):
         std: standard deviation of initial vectors.
     """
 
-    groups = {  # noqa: RUF012
+    encoder: NeuMFEncoder
+    decoder: NeuMFDecoder
+    groups: ClassVar[dict[str, list[str]]] = {
         "all": ["*"],
         "decision": ["decoder.layers.*", "decoder.head.*"],
         "head": ["decoder.head.*", "decoder.user_bias"],

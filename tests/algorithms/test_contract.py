@@ -138,6 +138,11 @@ def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBa
 
 @pytest.mark.parametrize("make", [MAML, Pretrain])
 def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
-    for options in ({"inner_lr": 0.0}, {"inner_lr": float("nan")}, {"adaptation_steps": -1}, {"shrinkage": -1.0}):
+    for options in (
+        {"inner_lr": 0.0},
+        {"inner_lr": float("nan")},
+        {"adaptation_steps": -1},
+        {"shrinkage": -1.0},
+    ):
         with pytest.raises(InputError, match="rate > 0"):
             make(net, ["all"], **options)

@@ -1,5 +1,7 @@
 """learn2learn's own loop over tasks, hand-derived gradients and finite differences as oracles."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
@@ -24,7 +26,10 @@ def double(batch: TaskBatch) -> TaskBatch:
 def looped_loss(net: Net, names: list[str], batch: TaskBatch, lr: float, steps: int, first_order: bool) -> torch.Tensor:
     """The outer loss as learn2learn computes it: one clone per task, no padding, no task dimension."""
     learner = maml_class()(
-        FastWeights({n: p for n, p in net.named_parameters() if n in names}), lr=lr, first_order=first_order, allow_unused=True
+        FastWeights({n: p for n, p in net.named_parameters() if n in names}),
+        lr=lr,
+        first_order=first_order,
+        allow_unused=True,
     )
     losses = []
     for number in range(len(batch.task)):
@@ -65,7 +70,7 @@ def test_batched_call_equals_learn2learns_loop(
 class Line(Net):
     """score = w * item: small enough to derive the meta-gradient by hand."""
 
-    groups = {"all": ["*"]}  # noqa: RUF012
+    groups: ClassVar[dict[str, list[str]]] = {"all": ["*"]}
 
     def __init__(self) -> None:
         super().__init__({})

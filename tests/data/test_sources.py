@@ -44,8 +44,7 @@ ATOMIC = {
 ML_1M = {
     "ratings.dat": "1::3::5::978300760\n2::1::4::2\n",
     "users.dat": "1::F::1::10::48067\n2::M::56::16::70072\n",
-    "movies.dat": "1::Toy Story (1995)::Animation|Children's\n3::Caf\u00e9: the Film (1990)::Drama\n"
-    "7::X (2000)::War\n",
+    "movies.dat": "1::Toy Story (1995)::Animation|Children's\n3::Caf\u00e9: the Film (1990)::Drama\n7::X (2000)::War\n",
 }
 
 
@@ -147,9 +146,7 @@ def test_1m_lists_films_without_ratings(tmp_path):
     assert ratings.item_titles[2] == "Caf\u00e9: the Film"
     assert ratings.item.tolist() == [2, 1]
     assert genres(ratings, 1) == ["Animation", "Children's"]
-    assert (
-        attribute(ratings.user_features, "age_group", 2) == attribute(ratings.user_features, "age", 2) == "56"
-    )
+    assert attribute(ratings.user_features, "age_group", 2) == attribute(ratings.user_features, "age", 2) == "56"
     summary = describe(ratings)
     assert (summary["items_listed"], summary["items_rated"], summary["users"]) == (3, 2, 2)
     assert summary["mean_rating"] == 4.5
@@ -255,9 +252,7 @@ def pin(monkeypatch, tmp_path, content_digest):
     """Let the two pinned archives be fakes, and count what is fetched."""
     wheel = write_wheel(tmp_path / "fake.whl").read_bytes()
     folder = Path(write_100k(tmp_path / "original"))
-    archive = write_zip(
-        tmp_path / "fake.zip", {f"ml-100k/{f.name}": f.read_bytes() for f in folder.iterdir()}
-    )
+    archive = write_zip(tmp_path / "fake.zip", {f"ml-100k/{f.name}": f.read_bytes() for f in folder.iterdir()})
     package = Package("recbole", "1.2.1", "fake.whl", hashlib.sha256(wheel).hexdigest())
     official = Download("https://example.org/fake.zip", hashlib.sha256(archive.read_bytes()).hexdigest())
     monkeypatch.setattr(sources, "ARCHIVES_100K", (package, official))
@@ -327,9 +322,7 @@ def test_licence_is_shown_where_nothing_can_be_written(tmp_path):
 
 
 def test_importing_the_sources_imports_neither_torch_nor_pooch():
-    code = (
-        "import sys, metarec.data.sources; sys.exit(bool({'torch', 'pooch', 'requests'} & set(sys.modules)))"
-    )
+    code = "import sys, metarec.data.sources; sys.exit(bool({'torch', 'pooch', 'requests'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -347,9 +340,7 @@ def real():
 
 def assert_known_100k(ratings):
     summary = describe(ratings)
-    counts = [
-        summary[key] for key in ("ratings", "users", "items_listed", "items_rated", "min_ratings_per_user")
-    ]
+    counts = [summary[key] for key in ("ratings", "users", "items_listed", "items_rated", "min_ratings_per_user")]
     assert counts == [100_000, 943, 1_682, 1_682, 20]
     assert ratings.digest == "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
     assert (ratings.user[0], ratings.item[0], ratings.rating[0], ratings.time[0]) == (196, 242, 3, 881250949)
@@ -369,9 +360,7 @@ def test_real_100k(real):
 def test_real_1m(real):
     ratings = movielens_1m(real("ml-1m"))
     summary = describe(ratings)
-    counts = [
-        summary[key] for key in ("ratings", "users", "items_listed", "items_rated", "min_ratings_per_user")
-    ]
+    counts = [summary[key] for key in ("ratings", "users", "items_listed", "items_rated", "min_ratings_per_user")]
     assert counts == [1_000_209, 6_040, 3_883, 3_706, 20]
     assert summary["mean_rating"] == pytest.approx(3.581564453)
     assert ratings.item_titles[1] == "Toy Story"

@@ -84,7 +84,8 @@ def test_listed_users_and_items(ratings: Ratings, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("u1\nu999\n", "1 of 2 ids are not in the data set: \\['u999'\\]"), ("", "0 of 0")]
+    ("content", "message"),
+    [("u1\nu999\n", "1 of 2 ids are not in the data set: \\['u999'\\]"), ("", "0 of 0")],
 )
 def test_lists_with_faults(ratings: Ratings, tmp_path, content: str, message: str) -> None:
     (tmp_path / "users.txt").write_text(content)

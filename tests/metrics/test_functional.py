@@ -137,9 +137,7 @@ def test_a_task_without_rows_is_nan(metric: Callable[..., Tensor]) -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", ["prediction", "target"])
 @every_metric
-def test_one_value_that_is_not_finite_makes_its_task_nan(
-    metric: Callable[..., Tensor], place: str, bad: float
-) -> None:
+def test_one_value_that_is_not_finite_makes_its_task_nan(metric: Callable[..., Tensor], place: str, bad: float) -> None:
     prediction, target = torch.rand(3, 6), torch.rand(3, 6)
     (prediction if place == "prediction" else target)[1, 2] = bad
     values = metric(prediction, target, full(target))

@@ -14,7 +14,9 @@ from tests.conftest import tiny_net
 def test_leading_task_dimension_equals_a_loop_over_tasks(ratings: Ratings, batch: TaskBatch) -> None:
     net = tiny_net(ratings).double()
     tasks = len(batch.task)
-    stacked = {name: p.expand(tasks, *p.shape) + 0.1 * torch.randn(tasks, *p.shape) for name, p in net.named_parameters()}
+    stacked = {
+        name: p.expand(tasks, *p.shape) + 0.1 * torch.randn(tasks, *p.shape) for name, p in net.named_parameters()
+    }
     together = functional_call(net, stacked, (batch.task, batch.query.item))
     for number in range(tasks):
         own = {name: weight[number] for name, weight in stacked.items()}

@@ -1,0 +1,87 @@
+"""Every fragment and every experiment is tried: no configuration drifts from the code."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonargparse import set_parsing_settings
+
+from metarec import experiment, training
+from metarec.data.ratings import Ratings
+
+FRAGMENTS = sorted(Path("configs").rglob("*.yaml"))
+EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
+
+
+class ParseOnly(training.MetarecCLI):
+    """Reads the configuration, checks every name and type, and makes nothing."""
+
+    def instantiate_classes(self) -> None:
+        self.trainer = None
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def parse(arguments: list[str]) -> dict:
+    set_parsing_settings(subclasses_enabled=[Ratings])
+    command = ParseOnly(
+        training.MetaModule,
+        training.EpisodeDataModule,
+        args=arguments,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        parser_class=training.Parser,
+        parser_kwargs={"allow_abbrev": False},
+    )
+    return command.config[arguments[0]].as_dict()
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The metarec commands in the comments at the top of a file."""
+    lines = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("# ")]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("metarec ")]
+
+
+def test_there_are_fragments_of_every_kind() -> None:
+    kinds = {path.parent.name for path in FRAGMENTS}
+    assert kinds == {"configs", "algorithm", "baseline", "data", "logger", "net", "scenario"}
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=str)
+def test_every_fragment_says_how_to_run_it(path: Path) -> None:
+    [arguments] = commands(path)
+    if arguments[0] == "data":
+        return
+    assert str(path) in arguments
+    parse([a for a in arguments if not a.startswith("--ckpt_path")])
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=str)
+def test_every_fragment_sets_one_component(path: Path) -> None:
+    def class_paths(node: object) -> int:
+        if isinstance(node, dict):
+            return ("class_path" in node) + sum(class_paths(value) for value in node.values())
+        return sum(class_paths(value) for value in node) if isinstance(node, list) else 0
+
+    content = yaml.safe_load(path.read_text())
+    allowed = {"baseline": 2, "algorithm": 3, "configs": 5}.get(path.parent.name, 1)
+    assert 1 <= class_paths(content) <= allowed
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=str)
+def test_every_run_of_every_experiment_parses(path: Path) -> None:
+    plan = experiment.load(path)
+    jobs = experiment.expand(plan, Path("results"), seeds=[0])
+    assert len(jobs) == len(plan.methods)
+    for job in jobs:
+        config = parse([a for a in job.command if not a.startswith("--ckpt_path")])
+        assert config["trainer"]["default_root_dir"] == str(job.folder)
+        logger = config["trainer"]["logger"]["init_args"]
+        assert (logger["group"], logger["job_type"]) == (path.stem, job.method)
+
+
+def test_every_experiment_has_trivial_rows() -> None:
+    for path in EXPERIMENTS:
+        assert {"random", "item-mean", "item-user-bias"} <= set(experiment.load(path).methods)

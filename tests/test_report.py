@@ -1,0 +1,138 @@
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metarec import cli, report
+from metarec.errors import InputError
+from metarec.experiment import Experiment, Method
+
+EXPERIMENT = Experiment(
+    shows="A small table.",
+    layers=[],
+    reference="bias",
+    metrics=["mae", "ndcg_exp@5"],
+    methods={"bias": Method(), "tuned": Method(weights_from="maml"), "maml": Method(), "absent": Method()},
+    seeds=[0, 1],
+)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Runs of three methods with two seeds on 50 synthetic users."""
+    random = np.random.default_rng(0)
+    hard = random.normal(0.8, 0.1, 50)
+    for method, shift in (("bias", 0.0), ("maml", -0.05), ("tuned", 0.02)):
+        for seed in (0, 1):
+            folder = tmp_path / method / f"seed-{seed}"
+            folder.mkdir(parents=True)
+            table = pd.DataFrame({"user": [f"u{number}" for number in range(50)], "seconds": 0.001})
+            for metric in EXPERIMENT.metrics:
+                table[f"adapted/{metric}"] = hard + shift + random.normal(0, 0.01, 50)
+                table[f"zero_shot/{metric}"] = hard + 0.1
+            table.loc[3, "adapted/ndcg_exp@5"] = np.nan
+            table.to_parquet(folder / "per_task.parquet")
+            (folder / "metrics.json").write_text(json.dumps({"fit_seconds": 0.0 if method == "bias" else 10.0 + seed}))
+    return tmp_path
+
+
+def pick(rows: list[dict], method: str, metric: str) -> dict:
+    [row] = [row for row in rows if row["method"] == method and row["metric"] == metric]
+    return row
+
+
+def test_records(results: Path) -> None:
+    rows = report.records(EXPERIMENT, results)
+    assert {row["method"] for row in rows} == {"bias", "maml", "tuned"}
+    assert all(set(row) == set(report.FIELDS) for row in rows)
+    mae = pick(rows, "maml", "mae")
+    runs = [pd.read_parquet(results / "maml" / f"seed-{seed}" / "per_task.parquet")["adapted/mae"] for seed in (0, 1)]
+    assert mae["mean"] == pytest.approx(np.mean(runs))
+    assert mae["low"] < mae["mean"] < mae["high"]
+    assert (mae["tasks"], mae["seeds"], mae["missing"]) == (50, 2, 0)
+    assert mae["difference"] == pytest.approx(-0.05, abs=0.01)
+    assert mae["difference_low"] < mae["difference"] < mae["difference_high"] < 0
+    assert mae["difference_high"] - mae["difference_low"] < (mae["high"] - mae["low"]) / 3
+    assert pick(rows, "bias", "mae")["difference"] is None
+    assert pick(rows, "maml", "ndcg_exp@5")["missing"] == 1
+
+
+def test_gain_is_positive_where_adaptation_helps(results: Path) -> None:
+    rows = report.records(EXPERIMENT, results)
+    assert pick(rows, "maml", "gain_mae")["mean"] == pytest.approx(0.15, abs=0.01)
+    assert pick(rows, "maml", "gain_ndcg_exp@5")["mean"] == pytest.approx(-0.15, abs=0.01)
+
+
+def test_fit_seconds_count_borrowed_training(results: Path) -> None:
+    rows = report.records(EXPERIMENT, results)
+    assert pick(rows, "maml", "fit_seconds")["mean"] == pytest.approx(10.5)
+    assert pick(rows, "tuned", "fit_seconds")["mean"] == pytest.approx(21.0)
+    assert pick(rows, "maml", "fit_seconds")["low"] is None
+
+
+def test_formats_agree(results: Path) -> None:
+    rows = report.records(EXPERIMENT, results)
+    assert json.loads(report.as_json(rows)) == rows
+    table = list(csv.DictReader(io.StringIO(report.as_csv(rows))))
+    assert [row["method"] for row in table] == [row["method"] for row in rows]
+    assert float(table[0]["mean"]) == pytest.approx(rows[0]["mean"])
+    text = report.as_markdown(rows, EXPERIMENT)
+    lines = text.splitlines()
+    assert lines[0].startswith("A small table. Mean over 50 test users and 2 model seed(s)")
+    assert lines[2].startswith("| method | mae | ndcg_exp@5 | gain in mae | mae - bias | fit s | ms/user |")
+    assert len(lines) == 4 + 3
+    assert len({line.count("|") for line in lines[2:]}) == 1
+    mae = pick(rows, "maml", "mae")
+    assert f"{mae['mean']:.3f} [{mae['low']:.3f}, {mae['high']:.3f}]" in text
+
+
+def test_only_some_seeds(results: Path) -> None:
+    assert pick(report.records(EXPERIMENT, results, [1]), "maml", "mae")["seeds"] == 1
+
+
+def test_no_results(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished run"):
+        report.records(EXPERIMENT, tmp_path)
+
+
+def test_other_users_are_refused(results: Path) -> None:
+    path = results / "maml" / "seed-1" / "per_task.parquet"
+    table = pd.read_parquet(path)
+    table.loc[0, "user"] = "someone"
+    table.to_parquet(path)
+    with pytest.raises(InputError, match="different users"):
+        report.records(EXPERIMENT, results)
+
+
+def test_unknown_metric(results: Path) -> None:
+    import dataclasses
+
+    with pytest.raises(InputError, match="adapted/recall is not in the results"):
+        report.records(dataclasses.replace(EXPERIMENT, metrics=["recall"]), results)
+
+
+def test_replace_block(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("above\n<!-- begin t -->\nold\n<!-- end t -->\nbelow\n")
+    report.replace_block(page, "t", "new")
+    assert page.read_text() == "above\n<!-- begin t -->\nnew\n<!-- end t -->\nbelow\n"
+    with pytest.raises(InputError, match="no block"):
+        report.replace_block(page, "other", "new")
+
+
+def test_table_command(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command on the demo's experiment, whose methods have other names: those found are printed."""
+    (results / "maml" / "seed-1").rename(results / "maml" / "other")
+    for path in results.rglob("per_task.parquet"):
+        table = pd.read_parquet(path)
+        for mode in ("adapted", "zero_shot"):
+            table[f"{mode}/rmse"] = table[f"{mode}/mae"]
+        table.to_parquet(path)
+    cli.main(["table", "experiments/movielens-100k-user-cold.yaml", "--results", str(results), "--format", "json"])
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["method"] for row in rows} == {"maml"}
+    assert pick(rows, "maml", "rmse")["seeds"] == 1
