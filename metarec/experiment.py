@@ -197,8 +197,7 @@ def _job(experiment: Experiment, name: str, method: Method, seed: int, results: 
         needs = folder_of(results, method.weights_from, seed) / "checkpoints" / "best.ckpt"
         options["ckpt_path"] = str(needs)
     trains = method.train and not method.weights_from
-    if trains:
-        options["then_test"] = "true"
+    options |= {"then_test": "true"} if trains else {"verbose": "false"}
     command = ["fit" if trains else "test"]
     command += [argument for layer in layers for argument in ("-c", layer)]
     command += [f"--{key}={value}" for key, value in options.items()] + [f"--{option}" for option in extra]
@@ -239,5 +238,14 @@ def _run_one(job: Job) -> bool:
     done = subprocess.run([sys.executable, "-m", "metarec", *job.command], check=False).returncode == 0
     if done and (job.folder / "metrics.json").exists():
         write_json(job.folder / "job.json", {"digest": job.digest, "command": str(job)})
+        print(f"  {_score(job.folder)}", flush=True)
         return True
     return False
+
+
+def _score(folder: Path) -> str:
+    """The main figures of a finished run, in one line."""
+    summary = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    means = summary.get("metrics", {})
+    found = {name: means.get(f"test/adapted/{name}") for name in ("mae", "rmse")}
+    return ", ".join(f"{name} {value:.3f}" for name, value in found.items() if value is not None)

@@ -5,8 +5,10 @@ import difflib
 import importlib
 import inspect
 import itertools
+import logging
 import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,7 +113,7 @@ class MetarecCLI(LightningCLI):
         """Test the best checkpoint, if asked."""
         if self._get(self.config, "then_test"):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
-            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None)
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None, verbose=False)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments given, whatever the process itself was called with."""
@@ -152,6 +154,9 @@ def run(arguments: list[str]) -> None:
     """
     for layer in _layers(arguments):
         _check_layer(layer)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the list of absent accelerators
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # drawing a batch takes 1 ms
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own business
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     MetarecCLI(
         MetaModule,

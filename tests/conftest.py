@@ -76,3 +76,13 @@ def movielens() -> Ratings:
         return movielens_100k()
     except InputError as error:
         pytest.skip(f"MovieLens 100K cannot be had here: {error}")
+
+
+def evaluation_batch() -> TaskBatch:
+    """The test users of the demo, with ten support ratings each."""
+    from metarec.data.datamodule import EpisodeDataModule
+    from metarec.data.sources import movielens_100k
+    from metarec.data.splits import UserCold
+
+    data = EpisodeDataModule(movielens_100k(), UserCold(min_ratings=16, train_min_ratings=4))
+    return next(iter(data.test_dataloader()))

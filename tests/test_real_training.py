@@ -1,0 +1,111 @@
+"""Slow: real training on MovieLens 100K, several processes, and the README's commands as they stand there."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from metarec import cli, experiment, report
+from tests.test_training import LAYERS
+
+DEMO = Path("experiments/movielens-100k-user-cold.yaml")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("movielens")]
+
+
+def metarec(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, "-m", "metarec", *arguments], capture_output=True, text=True, cwd=folder, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "fomaml", "pretrain"])
+def test_two_processes_equal_one(tmp_path: Path, algorithm: str) -> None:
+    """Same global batch, half of it in each process: same weights after 48 steps, same metrics for 94 users."""
+    layers = [*LAYERS[:-1], f"-c=configs/algorithm/{algorithm}.yaml"]
+    options = ["--trainer.max_epochs=2", "--model.net.init_args.dropout=0", "--then_test=true"]
+    options += ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false"]
+    states, metrics = [], []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        more = ["--trainer.devices=2", "--trainer.strategy=ddp"] if ranks == 2 else []
+        metarec("fit", *layers, *options, *more, f"--trainer.default_root_dir={folder}")
+        states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+        summary = json.loads((folder / "metrics.json").read_text())
+        assert summary["tasks"] == 94
+        metrics.append(summary["metrics"])
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=1e-4, msg=name)
+    assert metrics[0] == pytest.approx(metrics[1], abs=1e-4)
+
+
+def test_an_experiment_becomes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two seeds of real training: MAML gains by adapting, and the ranking of the demo's table holds."""
+    methods = ["random", "item-mean", "item-user-bias", "pretrain-zero-shot", "pretrain-finetune-all", "maml"]
+    metarec("run", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--methods", *methods)
+    again = metarec("run", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--methods", *methods)
+    assert again.stdout.count("done before") == 2 * len(methods)
+    rows = report.records(experiment.load(DEMO), tmp_path, [0, 1])
+    score = {(row["method"], row["metric"]): row for row in rows}
+    assert {row["seeds"] for row in rows} == {2}
+    assert score["maml", "gain_mae"]["low"] > 0
+    assert score["maml", "mae"]["mean"] < score["pretrain-zero-shot", "mae"]["mean"]
+    assert score["maml", "mae"]["mean"] < score["item-mean", "mae"]["mean"] < score["random", "mae"]["mean"]
+    assert score["maml", "mae"]["mean"] < 0.80
+    assert score["pretrain-zero-shot", "gain_mae"]["mean"] == pytest.approx(0, abs=1e-6)
+    for kind in ("md", "csv", "json"):
+        cli.main(["table", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--format", kind])
+        assert "maml" in capsys.readouterr().out
+
+
+def test_permuted_support_labels_gain_nothing(tmp_path: Path) -> None:
+    """What adaptation gains comes from the support labels: with another user's labels there is no gain."""
+    cli.main(["fit", *LAYERS, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=10"])
+    from metarec.module import MetaModule
+    from tests.conftest import evaluation_batch
+
+    algorithm = MetaModule.load_from_checkpoint(tmp_path / "checkpoints" / "best.ckpt").algorithm.eval().cpu()
+    batch = evaluation_batch()
+
+    def error(rating: torch.Tensor) -> torch.Tensor:
+        fast = algorithm.adapt(batch.task, batch.support._replace(rating=rating))
+        with torch.no_grad():
+            prediction = algorithm.predict(fast, batch.task, batch.query.item)
+        error = (prediction - batch.query.rating).abs().masked_fill(~batch.query.mask, 0)
+        return (error.sum(1) / batch.query.mask.sum(1)).mean()
+
+    zero = algorithm.predict({}, batch.task, batch.query.item)
+    zero_error = ((zero - batch.query.rating).abs().masked_fill(~batch.query.mask, 0).sum(1) / batch.query.mask.sum(1)).mean()
+    true = error(batch.support.rating)
+    assert true < zero_error
+    assert true < error(batch.support.rating.roll(1, dims=0)) - 0.02
+
+
+def commands_of(page: Path) -> list[str]:
+    """The metarec commands in the code blocks of a page, continued lines joined."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [" ".join(line.split("#")[0].split()) for line in lines if line.strip().startswith("metarec ")]
+
+
+def test_readme_commands_run(tmp_path: Path) -> None:
+    """In the order of the README, in a folder of their own."""
+    for name in ("configs", "experiments"):
+        (tmp_path / name).symlink_to(Path(name).resolve()) if name == "configs" else _copied(Path(name), tmp_path / name)
+    commands = commands_of(Path("README.md"))
+    assert len(commands) >= 6
+    for command in commands:
+        metarec(*shlex.split(command)[1:], folder=tmp_path)
+
+
+def _copied(source: Path, target: Path) -> None:
+    """The experiment files without the results beside them."""
+    target.mkdir()
+    for path in source.glob("*.yaml"):
+        (target / path.name).write_bytes(path.read_bytes())
