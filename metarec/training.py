@@ -77,7 +77,7 @@ class SaveConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the configuration; called once, on the first process."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         config = {name: config[name] for name in ("seed_everything", "trainer", "model", "data")}
         write_text(Path(trainer.default_root_dir) / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:

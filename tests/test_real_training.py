@@ -81,7 +81,9 @@ def test_permuted_support_labels_gain_nothing(tmp_path: Path) -> None:
         return (error.sum(1) / batch.query.mask.sum(1)).mean()
 
     zero = algorithm.predict({}, batch.task, batch.query.item)
-    zero_error = ((zero - batch.query.rating).abs().masked_fill(~batch.query.mask, 0).sum(1) / batch.query.mask.sum(1)).mean()
+    zero_error = (
+        (zero - batch.query.rating).abs().masked_fill(~batch.query.mask, 0).sum(1) / batch.query.mask.sum(1)
+    ).mean()
     true = error(batch.support.rating)
     assert true < zero_error
     assert true < error(batch.support.rating.roll(1, dims=0)) - 0.02
@@ -97,7 +99,9 @@ def commands_of(page: Path) -> list[str]:
 def test_readme_commands_run(tmp_path: Path) -> None:
     """In the order of the README, in a folder of their own."""
     for name in ("configs", "experiments"):
-        (tmp_path / name).symlink_to(Path(name).resolve()) if name == "configs" else _copied(Path(name), tmp_path / name)
+        (tmp_path / name).symlink_to(Path(name).resolve()) if name == "configs" else _copied(
+            Path(name), tmp_path / name
+        )
     commands = commands_of(Path("README.md"))
     assert len(commands) >= 6
     for command in commands:

@@ -14,7 +14,7 @@ from metarec.metrics import collection
 from metarec.metrics.collection import MeanAbsoluteErrorPerTask, NDCGPerTask, TaskMetric, rating_metrics
 from metarec.metrics.functional import mae, ndcg, rmse
 
-NAMES = ["mae", "rmse", "ndcg_linear@2", "ndcg_exp@2"]
+NAMES = ["mae", "rmse", "mse", "ndcg_linear@2", "ndcg_exp@2"]
 
 
 def draw(tasks: int = 50, width: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -34,7 +34,7 @@ def test_doc_examples() -> None:
 def test_the_dictionary_is_keyed_by_the_metric_names() -> None:
     assert list(rating_metrics(2)) == NAMES
     assert [metric.name for metric in rating_metrics(2).values()] == NAMES
-    assert list(rating_metrics()) == ["mae", "rmse", "ndcg_linear@5", "ndcg_exp@5"]
+    assert list(rating_metrics()) == ["mae", "rmse", "mse", "ndcg_linear@5", "ndcg_exp@5"]
 
 
 def test_values_are_those_of_the_functions() -> None:
@@ -42,6 +42,7 @@ def test_values_are_those_of_the_functions() -> None:
     expected = [
         mae(*tasks),
         rmse(*tasks),
+        rmse(*tasks).square(),
         ndcg(*tasks, k=2, gain="linear"),
         ndcg(*tasks, k=2, gain="exponential"),
     ]
