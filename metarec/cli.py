@@ -124,9 +124,6 @@ def _data(options: argparse.Namespace) -> None:
 
     read = {"movielens-100k": sources.movielens_100k, "movielens-1m": sources.movielens_1m}[options.name]
     ratings = read(path=options.path, cache=options.cache)
-    licence = sources.show_licence_once(options.name, options.cache)
-    if licence:
-        print(licence, file=sys.stderr)
     counts = sources.describe(ratings)
     if options.json:
         print(json.dumps(counts, indent=2))
@@ -144,7 +141,9 @@ def _run(options: argparse.Namespace) -> None:
         print("\n".join(map(str, jobs)))
         return
     failed = experiment.run(jobs)
-    print(f"{len(jobs) - len(failed)} of {len(jobs)} runs done; results and dashboards lie in {_results(options)}")
+    print(f"{len(jobs) - len(failed)} of {len(jobs)} runs done; results lie in {_results(options)}")
+    if any(_results(options).glob("*/*/wandb/offline-run-*")):
+        print(f"dashboards: wandb sync {_results(options)}/*/*/wandb/offline-run-*")
     if failed:
         print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
         sys.exit(1)

@@ -74,9 +74,9 @@ class MetaModule(LightningModule):
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
         """The outer loss of one batch; on logging steps also what adaptation does to the support loss."""
         loss = self.algorithm.loss(batch)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(batch.task))
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log_dict(self._curves(batch), batch_size=len(batch.task))
+        self.log("train/loss", loss.detach(), prog_bar=True, on_epoch=True, batch_size=len(batch.task))
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log_dict(self._curves(batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
         return loss
 
     @torch.no_grad()

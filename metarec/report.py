@@ -171,7 +171,7 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
                     _cell(gain) if gain["mean"] else "-",
                     _cell(score, "difference"),
                     _number(cells["fit_seconds"]["mean"], 0),
-                    _number(1000 * cells["adapt_seconds"]["mean"], 2),
+                    _cell(cells["adapt_seconds"], scale=1000),
                 ]
             )
         )
@@ -187,13 +187,13 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(row: Record, kind: str = "") -> str:
+def _cell(row: Record, kind: str = "", scale: float = 1.0) -> str:
     """A mean with its interval, or a dash where there is none."""
     names = (f"{kind}", f"{kind}_low", f"{kind}_high") if kind else ("mean", "low", "high")
     mean, low, high = (row[name] for name in names)
     if mean is None:
         return "-"
-    return f"{_number(mean, 3)} [{_number(low, 3)}, {_number(high, 3)}]"
+    return f"{scale * mean:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
 
 
 def _number(value: float | None, digits: int) -> str:

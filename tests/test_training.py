@@ -74,7 +74,7 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
         "--trainer.max_epochs=1",
     )
     logged = pd.read_csv(tmp_path / "csv" / "metrics.csv")
-    assert {"train/gain", "val/adapted/mae", "val/zero_shot/mae"} <= set(logged.columns)
+    assert {"train/gain_step", "val/adapted/mae", "val/zero_shot/mae"} <= set(logged.columns)
 
 
 @pytest.mark.parametrize(

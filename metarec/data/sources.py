@@ -1,5 +1,6 @@
 """Data sets, one plain function each; a configuration names the function by its import path."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,9 @@ def show_licence_once(name: str, cache: str | None = None) -> str | None:
 
 
 def _locate(name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None) -> tuple[Path, str]:
-    if path is None:
-        return obtain(name, archives, cache)
-    return Path(path).expanduser(), f"path {path}"
+    """Where the data set lies and which source that is; shows the terms of use once."""
+    found = obtain(name, archives, cache) if path is None else (Path(path).expanduser(), f"path {path}")
+    terms = show_licence_once(name, cache)
+    if terms:
+        print(terms, file=sys.stderr)
+    return found

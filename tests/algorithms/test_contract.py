@@ -10,6 +10,7 @@ from torch.nn import functional
 from metarec.algorithms.base import Algorithm, squared_error
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
+from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch, pack
@@ -28,9 +29,10 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "global_mean": GlobalMean,
     "item_mean": ItemMean,
     "item_user_bias": ItemUserBias,
+    "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "item_user_bias")
+ADAPTING = ("maml", "fomaml", "finetune", "item_user_bias", "als")
 
 
 @pytest.fixture(params=EVERY)
