@@ -146,6 +146,18 @@ def _check_layer(path: Path) -> None:
         raise InputError(f"{path}: holds no keys; begin with one of seed_everything, trainer, model, data")
 
 
+def _silence_noise() -> None:
+    """Keep from the terminal what nobody can act on."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the list of absent accelerators
+    for message in (
+        ".*does not have many workers.*",  # drawing a batch takes a millisecond
+        ".*LeafSpec.*",  # Lightning's own call of torch
+        ".*loading a checkpoint outside the .fit. stage.*",  # the averaged weights are the ones to test
+        ".*The dirpath has changed.*",  # borrowed weights lie in another run's folder
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
 def run(arguments: list[str]) -> None:
     """Run ``metarec fit|validate|test|predict`` with the given command line.
 
@@ -154,9 +166,7 @@ def run(arguments: list[str]) -> None:
     """
     for layer in _layers(arguments):
         _check_layer(layer)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the list of absent accelerators
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # drawing a batch takes 1 ms
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)  # Lightning's own business
+    _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     MetarecCLI(
         MetaModule,
