@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import WandbLogger
 from torch import distributed
 
@@ -35,6 +35,25 @@ class BestCheckpoint(ModelCheckpoint):
         """Put the checkpoints into the run folder, whichever logger is in use."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+
+class AverageWeights(EMAWeightAveraging):
+    """Validates, keeps and tests an exponential moving average of the weights instead of the last ones.
+
+    Lightning's callback goes on swapping weights when the same trainer validates or tests after a fit, so that
+    a best checkpoint would be judged with the weights that were not averaged; here it ends with the fit. Buffers
+    are not averaged: attribute codes are whole numbers.
+
+    Args:
+        decay: weight of the old average in each step, in (0, 1).
+    """
+
+    def __init__(self, decay: float = 0.995) -> None:
+        super().__init__(use_buffers=False, decay=decay)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let go of the average when the fit is over; the module holds it by then."""
+        self._average_model = None
 
 
 class SelectAdaptation(Callback):

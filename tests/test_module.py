@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer, seed_everything
 
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
-from metarec.callbacks import BestCheckpoint, RunFolder, SelectAdaptation
+from metarec.callbacks import AverageWeights, BestCheckpoint, RunFolder, SelectAdaptation
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
@@ -96,6 +96,23 @@ def test_checkpoints_load_safely(ratings: Ratings, tmp_path: Path) -> None:
         assert name in module.state_dict()
         assert isinstance(value, torch.Tensor)
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_averaged_weights_are_the_ones_judged(ratings: Ratings, tmp_path: Path) -> None:
+    """Same figures in fit, in later calls of the same trainer, and in a new one that loads the checkpoint."""
+    module, data = module_of(ratings), data_of(ratings)
+    callbacks = [RunFolder(), BestCheckpoint(), AverageWeights(decay=0.9)]
+    trainer = trainer_of(tmp_path, callbacks=callbacks, max_epochs=5)
+    trainer.fit(module, datamodule=data)
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    score = float(trainer.checkpoint_callback.best_model_score)
+    content = torch.load(best, weights_only=True)
+    assert any(not torch.equal(value, content["current_model_state"][n]) for n, value in content["state_dict"].items())
+    for judge, judged in ((trainer, module), (trainer_of(tmp_path / "new", callbacks=[]), module_of(ratings))):
+        [validated] = judge.validate(judged, datamodule=data, ckpt_path=best, verbose=False)
+        assert validated["val/adapted/mae"] == pytest.approx(score, abs=1e-6)
+        judge.test(judged, datamodule=data, ckpt_path=best, verbose=False)
+        assert all(torch.equal(value, judged.state_dict()[name]) for name, value in content["state_dict"].items())
 
 
 def test_logged_curves(ratings: Ratings, tmp_path: Path) -> None:

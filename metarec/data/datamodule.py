@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -146,7 +146,7 @@ class EpisodeDataModule(LightningDataModule):
         self,
         ratings: Ratings,
         scenario: Scenario,
-        order: str = "random",
+        order: Literal["random", "time"] = "random",
         train_support: tuple[int, int] = (3, 20),
         train_query: int | None = 20,
         eval_support: int | None = 10,
