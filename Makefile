@@ -1,4 +1,4 @@
-# PYTHON: the interpreter to build .venv with, 3.11 to 3.13.
+# PYTHON: the interpreter to build .venv with, 3.11 to 3.13; ignored where .venv is there (make clean removes it).
 # TORCH:  what to install as torch; ignored where .venv has one. On Linux, PyPI's torch is the CUDA build of several GB;
 #         for the CPU build, install it into .venv first (python3 -m venv .venv), or name a wheel: make TORCH=./torch.whl
 PYTHON ?= python3
@@ -20,9 +20,10 @@ $(READY): pyproject.toml constraints.txt requirements/learn2learn.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo "metarec needs Python 3.11 to 3.13; name one with make PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || { echo "== creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet 'pip>=23.1'
 	@echo "== torch"
 	@$(BIN)/python -c 'import torch; print("already there:", torch.__version__)' 2>/dev/null \
-		|| $(BIN)/python -m pip install --progress-bar on 'pip>=23.1' '$(TORCH)'
+		|| $(BIN)/python -m pip install --progress-bar on '$(TORCH)'
 	@echo "== metarec and what it needs"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@echo "== learn2learn"

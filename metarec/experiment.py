@@ -80,7 +80,7 @@ class Job:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the command and of the files it reads; a finished run with another digest is stale."""
+        """SHA-256 of the command, its configuration files and borrowed weights; a run with another digest is stale."""
         content = hashlib.sha256(json.dumps(self.command).encode())
         for path in [*map(Path, self.layers), *([self.needs] if self.needs and self.needs.exists() else [])]:
             content.update(path.read_bytes())
@@ -234,7 +234,8 @@ def _run_one(job: Job) -> bool:
     if job.needs is not None and not job.needs.exists():
         print(f"  left out: {job.needs} is missing; run the method that makes it first", file=sys.stderr)
         return False
-    (job.folder / "metrics.json").unlink(missing_ok=True)
+    for name in ("job.json", "metrics.json", "per_task.parquet"):
+        (job.folder / name).unlink(missing_ok=True)
     done = subprocess.run([sys.executable, "-m", "metarec", *job.command], check=False).returncode == 0
     if done and (job.folder / "metrics.json").exists():
         write_json(job.folder / "job.json", {"digest": job.digest, "command": str(job)})

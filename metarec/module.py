@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm, squared_error
 from metarec.data.datamodule import EpisodeDataModule, mixed_seed
-from metarec.data.tasks import TaskBatch
+from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import InputError
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
 
 MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
+
+SAME_CONFIG = "use the configuration it was trained with, config.yaml in its run folder"
 
 Columns = dict[str, Tensor]
 """One value per task and column."""
@@ -45,6 +47,8 @@ class MetaModule(LightningModule):
         ndcg_at: int = 5,
     ) -> None:
         super().__init__()
+        if ndcg_at < 1:
+            raise InputError(f"model.ndcg_at {ndcg_at}: give a cut-off >= 1")
         self.save_hyperparameters()
         if callable(self.hparams["net"]):  # not from a configuration: nothing plain that a checkpoint could hold
             self.hparams.clear()
@@ -52,15 +56,49 @@ class MetaModule(LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
         self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
         self.per_task: list[Columns] = []
+        self.trained = False
 
     def setup(self, stage: str) -> None:
         """Hand the training tasks, and nothing else, to the algorithm."""
         data = self._data()
         self.algorithm.prepare(data.ratings, data.train_tasks)
 
+    def on_fit_start(self) -> None:
+        """Refuse to train what has no parameters."""
+        if not any(parameter.requires_grad for parameter in self.algorithm.parameters()):
+            raise InputError(f"{type(self.algorithm).__name__} has nothing to train; use `metarec test`")
+        self.trained = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the data and the split that the weights have seen."""
+        checkpoint["metarec"] = self._seen()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights of another net, or weights that may have been trained on this run's test users.
+
+        Raises:
+            InputError: shapes, data or split differ.
+        """
+        own, saved = self.state_dict(), checkpoint["state_dict"]
+        odd = [name for name in own.keys() | saved.keys() if not _alike(own.get(name), saved.get(name))]
+        if odd:
+            raise InputError(f"the checkpoint does not fit the model ({min(odd)}, {len(odd)} in all); {SAME_CONFIG}")
+        if self._trainer is not None and checkpoint.get("metarec") != self._seen():
+            raise InputError(f"the checkpoint was trained on other data or another split; {SAME_CONFIG}")
+        self.trained = True
+
+    def _seen(self) -> dict[str, str]:
+        """Digests of data and split."""
+        return {"data": self._data().ratings.digest, "split": self._data().split.digest}
+
+    def _require_trained(self) -> None:
+        """Refuse to judge initial weights."""
+        if not self.trained and any(True for _ in self.algorithm.parameters()):
+            raise InputError("the model is not trained; give its weights with --ckpt_path, or fit it first")
+
     def configure_optimizers(self) -> Any:
         """The outer optimizer and its schedule; none for an algorithm without parameters."""
-        parameters = [parameter for parameter in self.algorithm.parameters() if parameter.requires_grad]
+        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not parameters:
             return None
         optimizer = self.make_optimizer(parameters)
@@ -81,7 +119,11 @@ class MetaModule(LightningModule):
 
     @torch.no_grad()
     def _curves(self, batch: TaskBatch) -> Columns:
-        """Mean losses of a batch, as scalars: support before and after adaptation, query, and their gain."""
+        """Mean losses of a batch, scalars: support and query before and after adaptation, and the query's gain.
+
+        Without dropout, as the model is judged.
+        """
+        self.algorithm.eval()
         fast = self.algorithm.adapt(batch.task, batch.support)
         loss = {}
         for part, rows in (("support", batch.support), ("query", batch.query)):
@@ -89,15 +131,19 @@ class MetaModule(LightningModule):
                 prediction = self.algorithm.predict(weights, batch.task, rows.item)
                 loss[f"train/{part}_loss_{moment}"] = squared_error(prediction, rows).mean()
         loss["train/gain"] = loss["train/query_loss_before"] - loss["train/query_loss_after"]
+        self.algorithm.train()
         return loss
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge validation tasks."""
-        self._judge(batch)
+        values = self._judge(batch)["adapted/mae"]
+        self.log("val/missing", (~values.isfinite()).float().sum(), reduce_fx="sum", sync_dist=True, on_epoch=True)
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
-        """Judge test tasks and keep the values of each."""
-        self.per_task.append(self._judge(batch))
+        """Judge test tasks and keep the values of each, with the time each takes alone."""
+        columns = self._judge(batch)
+        columns["seconds"] = self._seconds_alone(batch)
+        self.per_task.append({name: column.cpu() for name, column in columns.items()})
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> Columns:
         """Adapted predictions for the query set, flat: user row, item row, rating and prediction of each row."""
@@ -117,31 +163,60 @@ class MetaModule(LightningModule):
     def _judge(self, batch: TaskBatch) -> Columns:
         """Every metric in both modes, one value per task, added to the running means."""
         query = batch.query
-        started = time.perf_counter()
         fast = self.algorithm.adapt(batch.task, batch.support)
-        adapted = self.algorithm.predict(fast, batch.task, query.item)
-        seconds = (time.perf_counter() - started) / len(batch.task)
-        prediction = {"zero_shot": self.algorithm.predict({}, batch.task, query.item), "adapted": adapted}
+        prediction = {
+            "zero_shot": self.algorithm.predict({}, batch.task, query.item),
+            "adapted": self.algorithm.predict(fast, batch.task, query.item),
+        }
         columns: Columns = {
             "user": batch.task,
             "support_size": batch.support.mask.sum(dim=1),
             "query_size": query.mask.sum(dim=1),
-            "seconds": torch.full((len(batch.task),), seconds, dtype=torch.float64),
         }
         for mode, metrics in self._metrics().items():
             for metric in metrics:
                 values = metric.values(prediction[mode], query.rating, query.mask)
                 metric.update(values)
                 columns[f"{mode}/{metric.name}"] = values
-        return {name: column.cpu() for name, column in columns.items()}
+        return columns
+
+    def _seconds_alone(self, batch: TaskBatch) -> Tensor:
+        """Seconds to adapt to one user at a time and predict their query set, (T,): what serving would take."""
+        seconds = []
+        for number in range(len(batch.task)):
+            one = alone(batch, number)
+            self._finish_queued_work()
+            started = time.perf_counter()
+            self.algorithm.predict(self.algorithm.adapt(one.task, one.support), one.task, one.query.item)
+            self._finish_queued_work()
+            seconds.append(time.perf_counter() - started)
+        return torch.tensor(seconds, dtype=torch.float64)
+
+    def _finish_queued_work(self) -> None:
+        """Wait for a GPU, so that the clock sees what it has been given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def on_validation_start(self) -> None:
+        """Refuse to judge initial weights."""
+        self._require_trained()
+
+    def on_test_start(self) -> None:
+        """Refuse to judge initial weights."""
+        self._require_trained()
+
+    def on_predict_start(self) -> None:
+        """Refuse to predict with initial weights."""
+        self._require_trained()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation means; stop at the first one that is not a number."""
+        """Log the validation means; stop when predictions for a user are not numbers."""
         self._log_means("val")
-        if not self.trainer.sanity_checking and not self.trainer.callback_metrics["val/adapted/mae"].isfinite():
+        missing = int(self.trainer.callback_metrics["val/missing"])
+        if missing:
             raise InputError(
-                f"val/adapted/mae is not finite after step {self.global_step}: training diverged; "
-                "lower the optimizer's lr or the algorithm's inner_lr"
+                f"after step {self.global_step}, predictions for {missing} validation users are not finite: training "
+                "diverged; lower the optimizer's lr or the algorithm's inner_lr"
             )
 
     def on_test_epoch_start(self) -> None:
@@ -169,6 +244,11 @@ class MetaModule(LightningModule):
     def _data(self) -> EpisodeDataModule:
         data: EpisodeDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         return data
+
+
+def _alike(first: Tensor | None, second: Tensor | None) -> bool:
+    """Whether both are there and have the same shape."""
+    return first is not None and second is not None and first.shape == second.shape
 
 
 def _renamed(ndcg_at: int) -> dict[str, TaskMetric]:

@@ -49,14 +49,16 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
     Raises:
         InputError: no run of the experiment is finished, or runs tested different users.
     """
-    tables: dict[str, list[pd.DataFrame]] = {}
-    for method in experiment.methods:
-        paths = [folder_of(results, method, seed) / "per_task.parquet" for seed in seeds or experiment.seeds]
-        tables[method] = [pd.read_parquet(path) for path in paths if path.exists()]
-    tables = {method: runs for method, runs in tables.items() if runs}
+    finished = {
+        method: [folder for seed in seeds or experiment.seeds if _done(folder := folder_of(results, method, seed))]
+        for method in experiment.methods
+    }
+    tables = {
+        m: [pd.read_parquet(f / "per_task.parquet") for f in folders] for m, folders in finished.items() if folders
+    }
     if not tables:
         raise InputError(f"{results}: no finished run; run the experiment first with `metarec run`")
-    _check_users(tables, results)
+    _check_comparable(tables, [_summary(folder) for folders in finished.values() for folder in folders], results)
     reference = tables.get(experiment.reference)
     rows = []
     for method, runs in tables.items():
@@ -67,11 +69,20 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
     return rows
 
 
-def _check_users(tables: dict[str, list[pd.DataFrame]], results: Path) -> None:
-    """All runs must have tested the same users, or pairs would be wrong."""
-    users = {tuple(table["user"]) for runs in tables.values() for table in runs}
-    if len(users) > 1:
-        raise InputError(f"{results}: runs tested different users; run them again with the same data and split")
+def _done(folder: Path) -> bool:
+    """Whether a run left its results."""
+    return (folder / "metrics.json").exists() and (folder / "per_task.parquet").exists()
+
+
+def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Record], results: Path) -> None:
+    """All runs must have the same data and split and the same rows of the same users, or pairs would be wrong."""
+    columns = ["user", "support_size", "query_size"]
+    tasks = {tuple(table[columns].itertuples(index=False, name=None)) for runs in tables.values() for table in runs}
+    sources = {(summary["data"]["digest"], summary["split"]["digest"]) for summary in summaries}
+    if len(tasks) > 1 or len(sources) > 1:
+        raise InputError(
+            f"{results}: runs tested different users or ratings; run them again with the same data and split"
+        )
 
 
 def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -113,14 +124,14 @@ def _record(
 
 
 def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Sequence[int]) -> Record:
-    """Mean training time over seeds, that of borrowed weights included."""
+    """Mean time over seeds of training, that of borrowed weights included, and of selecting steps and rate."""
     chain = [method, experiment.methods[method].weights_from]
     summaries = [
         [_summary(folder_of(results, name, seed)) for name in chain if name]
         for seed in seeds
-        if (folder_of(results, method, seed) / "metrics.json").exists()
+        if _done(folder_of(results, method, seed))
     ]
-    seconds = [sum(summary.get("fit_seconds", 0.0) for summary in pair) for pair in summaries]
+    seconds = [sum(s.get("fit_seconds", 0.0) + s.get("select_seconds", 0.0) for s in pair) for pair in summaries]
     mean = float(np.mean(seconds)) if seconds else None
     return dict(zip(FIELDS, (method, "fit_seconds", mean, *[None] * 5, 0, 0, len(seconds)), strict=True))
 
@@ -175,12 +186,27 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
                 ]
             )
         )
-    some = rows[0]
-    note = (
-        f"{experiment.shows} Mean over {some['tasks']} test users and {some['seeds']} model seed(s), in brackets the "
-        f"95 % bootstrap interval over users; gain: adapted against zero-shot; differences are paired by user."
+    return "\n".join([_caption(rows, experiment), "", *lines])
+
+
+def _caption(rows: Sequence[Record], experiment: Experiment) -> str:
+    """What the table shows, over how many users and seeds, and how its intervals were made."""
+    users = {metric: _counts(rows, metric, "tasks") for metric in experiment.metrics}
+    first = users[experiment.metrics[0]]
+    others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != first)
+    seeds = _counts(rows, experiment.metrics[0], "seeds")
+    return (
+        f"{experiment.shows} Mean over {first} test users{f' ({others})' if others else ''} and {seeds} model seed(s), "
+        "in brackets the 95 % bootstrap interval over users, seeds averaged first. mae and rmse are means over users "
+        "of each user's own; gain: adapted against zero-shot; differences are paired by user; fit s: training and "
+        "selection; ms/user: adapting to one user alone and predicting."
     )
-    return "\n".join([note, "", *lines])
+
+
+def _counts(rows: Sequence[Record], metric: str, field: str) -> str:
+    """The number that all methods share, or the range of their numbers."""
+    found = sorted({row[field] for row in rows if row["metric"] == metric})
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def _line(cells: Sequence[str]) -> str:

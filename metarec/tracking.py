@@ -14,7 +14,6 @@ def wandb_logger(
     tags: Sequence[str] = (),
     offline: bool = True,
     save_dir: str | None = None,
-    id: str | None = None,
 ) -> WandbLogger:
     """A W&B logger whose run is grouped by experiment and typed by method.
 
@@ -26,7 +25,6 @@ def wandb_logger(
         tags: words to find it by.
         offline: write to disk only; `wandb sync FOLDER` uploads it later.
         save_dir: folder for W&B's files; null: the run folder.
-        id: id of the run, to go on with an earlier one.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
     return WandbLogger(
@@ -37,5 +35,4 @@ def wandb_logger(
         tags=list(tags),
         offline=offline,
         save_dir=save_dir or ".",
-        id=id,
     )

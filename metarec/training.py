@@ -6,24 +6,28 @@ import importlib
 import inspect
 import itertools
 import logging
+import pickle
 import re
 import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 import yaml
 from jsonargparse import set_parsing_settings
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
-from metarec.callbacks import RunFolder
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError
 from metarec.files import write_text
 from metarec.module import MetaModule
+from metarec.run_folder import RunFolder
 
 
 class Parser(LightningArgumentParser):
@@ -73,13 +77,18 @@ def _arguments_named_in(message: str) -> list[str]:
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the whole configuration to ``config.yaml`` in the run folder, for any command, and to W&B."""
+    """Writes the whole configuration to ``config.yaml`` in the run folder, for any command, and to W&B.
+
+    The configuration of a fit stays when its weights are judged later in the same folder.
+    """
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the configuration; called once, on the first process."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        config = {name: config[name] for name in ("seed_everything", "trainer", "model", "data")}
-        write_text(Path(trainer.default_root_dir) / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        config = {name: config[name] for name in ("seed_everything", "trainer", "model", "data", "ckpt_path")}
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        if stage == "fit" or not path.exists():
+            write_text(path, yaml.safe_dump(config, sort_keys=False))
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
@@ -100,14 +109,23 @@ class MetarecCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Keep the loggers' files in the run folder."""
+        """Check the weights; keep the loggers' files in the run folder."""
         config = self.config[self.subcommand]
+        _check_checkpoint(config.ckpt_path)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
             arguments = getattr(logger, "init_args", None)
             if arguments is not None and "save_dir" in arguments and arguments.save_dir in (None, "."):
                 arguments.save_dir = config.trainer.default_root_dir or "."
                 Path(arguments.save_dir).mkdir(parents=True, exist_ok=True)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add what every run has: its folder, and a progress bar unless told otherwise."""
+        config = self._get(self.config_init, "trainer")
+        callbacks = [*(config["callbacks"] or []), RunFolder()]
+        if config["enable_progress_bar"] is not False:
+            callbacks.append(RichProgressBar(leave=False))
+        return super().instantiate_trainer(callbacks=callbacks, **kwargs)
 
     def after_fit(self) -> None:
         """Test the best checkpoint, if asked."""
@@ -146,6 +164,24 @@ def _check_layer(path: Path) -> None:
         raise InputError(f"{path}: holds no keys; begin with one of seed_everything, trainer, model, data")
 
 
+def _check_checkpoint(path: str | None) -> None:
+    """Refuse weights that are missing or cannot be loaded safely.
+
+    Raises:
+        InputError: names the file and the cure.
+    """
+    if path is None or str(path) in ("best", "last"):
+        return
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a .ckpt file") from error
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path}: no checkpoint that can be loaded safely; give a .ckpt file of metarec") from error
+    if not isinstance(content, dict) or "metarec" not in content:
+        raise InputError(f"{path}: no checkpoint of metarec; give checkpoints/best.ckpt of a run folder")
+
+
 def _silence_noise() -> None:
     """Keep from the terminal what nobody can act on."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the list of absent accelerators
@@ -168,6 +204,14 @@ def run(arguments: list[str]) -> None:
         _check_layer(layer)
     _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
+    try:
+        _run_cli(arguments)
+    except MisconfigurationException as error:
+        raise InputError(" ".join(str(error).split())) from error
+
+
+def _run_cli(arguments: list[str]) -> None:
+    """Let LightningCLI do the work."""
     MetarecCLI(
         MetaModule,
         EpisodeDataModule,
@@ -181,6 +225,5 @@ def run(arguments: list[str]) -> None:
         trainer_defaults={
             "inference_mode": False,  # adaptation needs gradients in validate, test and predict
             "use_distributed_sampler": False,  # the data module gives each process its own share
-            "callbacks": [RunFolder()],
         },
     )

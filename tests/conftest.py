@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import FeatureTable, Ratings, encode, encode_sets
+from metarec.data.splits import UserCold
 from metarec.data.tasks import EpisodeSizes, TaskBatch, draw, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
@@ -78,11 +80,8 @@ def movielens() -> Ratings:
         pytest.skip(f"MovieLens 100K cannot be had here: {error}")
 
 
-def evaluation_batch() -> TaskBatch:
-    """The test users of the demo, with ten support ratings each."""
-    from metarec.data.datamodule import EpisodeDataModule
+def demo_data() -> EpisodeDataModule:
+    """The data of the demo: MovieLens 100K, new users with 15 support ratings each."""
     from metarec.data.sources import movielens_100k
-    from metarec.data.splits import UserCold
 
-    data = EpisodeDataModule(movielens_100k(), UserCold(min_ratings=16, train_min_ratings=4))
-    return next(iter(data.test_dataloader()))
+    return EpisodeDataModule(movielens_100k(), UserCold(min_ratings=17, train_min_ratings=4), eval_support=15)

@@ -11,13 +11,16 @@ from lightning.pytorch import Trainer, seed_everything
 
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
-from metarec.callbacks import AverageWeights, BestCheckpoint, RunFolder, SelectAdaptation
+from metarec.baselines.means import ItemMean
+from metarec.callbacks import AverageWeights, BestCheckpoint, SelectAdaptation
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
 from metarec.errors import InputError
 from metarec.module import MetaModule
+from metarec.nets.base import NoNet
 from metarec.nets.ncf import NeuMF
+from metarec.run_folder import RunFolder
 
 NET = partial(NeuMF, user_features=["group"], item_features=["genre"], gmf=4, mlp=3, hidden=[5])
 
@@ -33,9 +36,9 @@ def data_of(ratings: Ratings, **options: object) -> EpisodeDataModule:
     return EpisodeDataModule(ratings, UserCold(fractions=(0.6, 0.2, 0.2), min_ratings=11), **arguments)
 
 
-def module_of(ratings: Ratings, algorithm=MAML, **options: object) -> MetaModule:
+def module_of(ratings: Ratings, algorithm=MAML, net=NET, **options: object) -> MetaModule:
     seed_everything(0, verbose=False)
-    return MetaModule(ratings.schema, NET, partial(algorithm, **options), partial(torch.optim.Adam, lr=0.02))
+    return MetaModule(ratings.schema, net, partial(algorithm, **options), partial(torch.optim.Adam, lr=0.02))
 
 
 def trainer_of(folder: Path, **options: object) -> Trainer:
@@ -58,9 +61,9 @@ def trainer_of(folder: Path, **options: object) -> Trainer:
 def test_fit_validate_test_predict(ratings: Ratings, tmp_path: Path) -> None:
     module, data, trainer = module_of(ratings), data_of(ratings), trainer_of(tmp_path, max_epochs=8)
     trainer.fit(module, datamodule=data)
-    first = trainer.callback_metrics["val/adapted/mae"]
+    last = trainer.callback_metrics["val/adapted/mae"]
     [validated] = trainer.validate(module, datamodule=data, ckpt_path="best", verbose=False)
-    assert validated["val/adapted/mae"] <= float(first) + 1e-6
+    assert validated["val/adapted/mae"] <= float(last) + 1e-6
     assert validated["val/adapted/mae"] < validated["val/zero_shot/mae"]
     [tested] = trainer.test(module, datamodule=data, ckpt_path="best", verbose=False)
     assert tested["test/gain/mae"] == pytest.approx(tested["test/zero_shot/mae"] - tested["test/adapted/mae"])
@@ -132,27 +135,32 @@ def test_logged_curves(ratings: Ratings, tmp_path: Path) -> None:
     assert logged["train/gain"] == pytest.approx(logged["train/query_loss_before"] - logged["train/query_loss_after"])
 
 
-def test_same_seed_twice_is_identical(ratings: Ratings, tmp_path: Path) -> None:
-    states = []
-    for attempt, workers in enumerate((0, 0, 2)):
-        module = module_of(ratings)
-        trainer = trainer_of(tmp_path / str(attempt), max_epochs=2)
-        trainer.fit(module, datamodule=data_of(ratings, num_workers=workers))
-        states.append(module.state_dict())
-    for state in states[1:]:
-        assert all(torch.equal(value, state[name]) for name, value in states[0].items())
+def trained(ratings: Ratings, folder: Path, epochs: int, ckpt: Path | None = None, **options: object) -> dict:
+    """Weights after a fit with dropout and averaged weights, from the random state of a new process."""
+    module = module_of(ratings, net=partial(NET, dropout=0.3))
+    callbacks = [RunFolder(), BestCheckpoint(), AverageWeights(decay=0.9)]
+    trainer_of(folder, max_epochs=epochs, callbacks=callbacks).fit(
+        module, datamodule=data_of(ratings, **options), ckpt_path=ckpt
+    )
+    return module.state_dict()
+
+
+def equal(first: dict, second: dict) -> bool:
+    return all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_same_seed_twice_is_identical_whatever_the_workers(ratings: Ratings, tmp_path: Path) -> None:
+    first = trained(ratings, tmp_path / "1", 2)
+    assert equal(first, trained(ratings, tmp_path / "2", 2))
+    assert equal(first, trained(ratings, tmp_path / "3", 2, num_workers=2))
+    assert not equal(first, trained(ratings, tmp_path / "4", 2, seed=1))
 
 
 def test_a_resumed_run_equals_an_unbroken_one(ratings: Ratings, tmp_path: Path) -> None:
-    whole = module_of(ratings)
-    trainer_of(tmp_path / "whole", max_epochs=4).fit(whole, datamodule=data_of(ratings))
-    half = module_of(ratings)
-    trainer_of(tmp_path / "half", max_epochs=2).fit(half, datamodule=data_of(ratings))
-    rest = module_of(ratings)
-    trainer_of(tmp_path / "rest", max_epochs=4).fit(
-        rest, datamodule=data_of(ratings), ckpt_path=tmp_path / "half" / "checkpoints" / "last.ckpt"
-    )
-    assert all(torch.equal(value, rest.state_dict()[name]) for name, value in whole.state_dict().items())
+    whole = trained(ratings, tmp_path / "whole", 4)
+    trained(ratings, tmp_path / "half", 2)
+    last = tmp_path / "half" / "checkpoints" / "last.ckpt"
+    assert equal(whole, trained(ratings, tmp_path / "rest", 4, ckpt=last))
 
 
 def test_bf16_trains(ratings: Ratings, tmp_path: Path) -> None:
@@ -169,16 +177,74 @@ def test_bf16_trains(ratings: Ratings, tmp_path: Path) -> None:
 
 def test_divergence_stops_the_run_and_keeps_no_checkpoint(ratings: Ratings, tmp_path: Path) -> None:
     module, trainer = module_of(ratings, inner_lr=1e30), trainer_of(tmp_path)
-    with pytest.raises(InputError, match="training diverged; lower the optimizer's lr or the algorithm's inner_lr"):
+    with pytest.raises(InputError, match="8 validation users are not finite: training diverged; lower"):
         trainer.fit(module, datamodule=data_of(ratings))
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
 def test_inference_mode_is_refused(ratings: Ratings, tmp_path: Path) -> None:
-    trainer = trainer_of(tmp_path, inference_mode=True)
+    trainer, module = trainer_of(tmp_path, inference_mode=True), module_of(ratings)
+    trainer.fit(module, datamodule=data_of(ratings))
     with pytest.raises(InputError, match="inference_mode=false"):
-        trainer.test(module_of(ratings), datamodule=data_of(ratings), verbose=False)
+        trainer.test(module, datamodule=data_of(ratings), verbose=False)
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_predictions_do_not_see_query_labels(ratings: Ratings, tmp_path: Path) -> None:
+    module, data = module_of(ratings), data_of(ratings)
+    trainer_of(tmp_path).fit(module, datamodule=data)
+    module.eval()
+    batch = next(iter(data.test_dataloader()))
+    scrambled = batch._replace(query=batch.query._replace(rating=torch.rand_like(batch.query.rating)))
+    first, second = (module.predict_step(part, 0) for part in (batch, scrambled))
+    assert torch.equal(first["prediction"], second["prediction"])
+    assert not torch.equal(first["rating"], second["rating"])
+
+
+def test_seconds_are_those_of_one_user_alone(ratings: Ratings, tmp_path: Path) -> None:
+    module, data, trainer = module_of(ratings), data_of(ratings), trainer_of(tmp_path)
+    trainer.fit(module, datamodule=data)
+    trainer.test(module, datamodule=data, verbose=False)
+    seconds = pd.read_parquet(tmp_path / "per_task.parquet")["seconds"]
+    assert (seconds > 0).all()
+    assert seconds.nunique() > 1
+
+
+def test_initial_weights_are_not_judged(ratings: Ratings, tmp_path: Path) -> None:
+    for command in ("validate", "test", "predict"):
+        with pytest.raises(InputError, match="the model is not trained; give its weights with --ckpt_path"):
+            getattr(trainer_of(tmp_path), command)(module_of(ratings), datamodule=data_of(ratings))
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_has_no_parameters_is_only_tested(ratings: Ratings, tmp_path: Path) -> None:
+    module = MetaModule(ratings.schema, NoNet, ItemMean)
+    with pytest.raises(InputError, match="ItemMean has nothing to train; use `metarec test`"):
+        trainer_of(tmp_path).fit(module, datamodule=data_of(ratings))
+    [tested] = trainer_of(tmp_path).test(module, datamodule=data_of(ratings), verbose=False)
+    assert 0 < tested["test/adapted/mae"] == tested["test/zero_shot/mae"]
+
+
+def test_weights_of_another_split_or_net_are_refused(ratings: Ratings, tmp_path: Path) -> None:
+    trainer_of(tmp_path).fit(module_of(ratings), datamodule=data_of(ratings))
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    other = data_of(ratings)
+    other.scenario = UserCold(fractions=(0.6, 0.2, 0.2), min_ratings=11, seed=1)
+    with pytest.raises(InputError, match="trained on other data or another split"):
+        trainer_of(tmp_path).test(module_of(ratings), datamodule=other, ckpt_path=best)
+    wider = module_of(ratings, net=partial(NET, gmf=5))
+    with pytest.raises(InputError, match="does not fit the model"):
+        trainer_of(tmp_path).test(wider, datamodule=data_of(ratings), ckpt_path=best)
+
+
+def test_a_new_fit_removes_results_of_the_old_weights(ratings: Ratings, tmp_path: Path) -> None:
+    module, data, trainer = module_of(ratings), data_of(ratings), trainer_of(tmp_path)
+    trainer.fit(module, datamodule=data)
+    trainer.test(module, datamodule=data, verbose=False)
+    assert (tmp_path / "metrics.json").exists()
+    trainer_of(tmp_path).fit(module_of(ratings), datamodule=data_of(ratings))
+    assert not (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "per_task.parquet").exists()
 
 
 def test_test_users_reach_no_statistic(ratings: Ratings, tmp_path: Path) -> None:
@@ -205,6 +271,8 @@ def test_adaptation_is_selected_on_validation_users(ratings: Ratings, tmp_path: 
     trainer.test(module, datamodule=data, verbose=False)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     chosen = summary["adaptation"]
+    assert summary["select_seconds"] > 0
+    trainer.callbacks.remove(select)
     assert chosen["adaptation_steps"] == module.algorithm.inner_loop.adaptation_steps
     assert chosen["inner_lr"] == module.algorithm.inner_loop.inner_lr
     [validated] = trainer.validate(module, datamodule=data, verbose=False)
@@ -213,3 +281,16 @@ def test_adaptation_is_selected_on_validation_users(ratings: Ratings, tmp_path: 
         module.algorithm.inner_loop.adaptation_steps, module.algorithm.inner_loop.inner_lr = steps, rate
         [other] = trainer.validate(module, datamodule=data, verbose=False)
         assert other["val/adapted/mae"] >= chosen["val_mae"] - 1e-6
+
+
+def test_selection_serves_prediction_too_and_refuses_what_diverges(ratings: Ratings, tmp_path: Path) -> None:
+    module, data = module_of(ratings, Pretrain, adapts=["head"]), data_of(ratings)
+    select = SelectAdaptation(steps=[5], rates=[0.05, 1e30])
+    trainer = trainer_of(tmp_path, callbacks=[RunFolder(), select])
+    trainer.fit(module, datamodule=data)
+    assert select.chosen == {}
+    trainer.predict(module, datamodule=data)
+    assert select.chosen["inner_lr"] == module.algorithm.inner_loop.inner_lr == 0.05
+    hopeless = trainer_of(tmp_path, callbacks=[SelectAdaptation(steps=[5], rates=[1e30])])
+    with pytest.raises(InputError, match="no rate of"):
+        hopeless.test(module, datamodule=data, verbose=False)

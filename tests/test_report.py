@@ -30,13 +30,24 @@ def results(tmp_path: Path) -> Path:
         for seed in (0, 1):
             folder = tmp_path / method / f"seed-{seed}"
             folder.mkdir(parents=True)
-            table = pd.DataFrame({"user": [f"u{number}" for number in range(50)], "seconds": 0.001})
+            table = pd.DataFrame(
+                {"user": [f"u{number}" for number in range(50)], "seconds": 0.001, "support_size": 5, "query_size": 9}
+            )
             for metric in EXPERIMENT.metrics:
                 table[f"adapted/{metric}"] = hard + shift + random.normal(0, 0.01, 50)
                 table[f"zero_shot/{metric}"] = hard + 0.1
             table.loc[3, "adapted/ndcg_exp@5"] = np.nan
             table.to_parquet(folder / "per_task.parquet")
-            (folder / "metrics.json").write_text(json.dumps({"fit_seconds": 0.0 if method == "bias" else 10.0 + seed}))
+            (folder / "metrics.json").write_text(
+                json.dumps(
+                    {
+                        "fit_seconds": 0.0 if method == "bias" else 10.0 + seed,
+                        "select_seconds": 2.0 if method == "tuned" else 0.0,
+                        "data": {"digest": "d"},
+                        "split": {"digest": "s"},
+                    }
+                )
+            )
     return tmp_path
 
 
@@ -70,7 +81,7 @@ def test_gain_is_positive_where_adaptation_helps(results: Path) -> None:
 def test_fit_seconds_count_borrowed_training(results: Path) -> None:
     rows = report.records(EXPERIMENT, results)
     assert pick(rows, "maml", "fit_seconds")["mean"] == pytest.approx(10.5)
-    assert pick(rows, "tuned", "fit_seconds")["mean"] == pytest.approx(21.0)
+    assert pick(rows, "tuned", "fit_seconds")["mean"] == pytest.approx(23.0)
     assert pick(rows, "maml", "fit_seconds")["low"] is None
 
 
@@ -82,7 +93,7 @@ def test_formats_agree(results: Path) -> None:
     assert float(table[0]["mean"]) == pytest.approx(rows[0]["mean"])
     text = report.as_markdown(rows, EXPERIMENT)
     lines = text.splitlines()
-    assert lines[0].startswith("A small table. Mean over 50 test users and 2 model seed(s)")
+    assert lines[0].startswith("A small table. Mean over 50 test users (ndcg_exp@5: 49) and 2 model seed(s)")
     assert lines[2].startswith("| method | mae | ndcg_exp@5 | gain in mae | mae - bias | fit s | ms/user |")
     assert len(lines) == 4 + 3
     assert len({line.count("|") for line in lines[2:]}) == 1
@@ -106,6 +117,19 @@ def test_other_users_are_refused(results: Path) -> None:
     table.to_parquet(path)
     with pytest.raises(InputError, match="different users"):
         report.records(EXPERIMENT, results)
+
+
+@pytest.mark.parametrize("part", ["data", "split"])
+def test_another_split_is_refused(results: Path, part: str) -> None:
+    path = results / "maml" / "seed-1" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {part: {"digest": "other"}}))
+    with pytest.raises(InputError, match="different users"):
+        report.records(EXPERIMENT, results)
+
+
+def test_an_unfinished_run_is_left_out(results: Path) -> None:
+    (results / "maml" / "seed-1" / "metrics.json").unlink()
+    assert pick(report.records(EXPERIMENT, results), "maml", "mae")["seeds"] == 1
 
 
 def test_unknown_metric(results: Path) -> None:

@@ -16,7 +16,7 @@ class Algorithm(nn.Module):
     """
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Take over attributes and statistics; called once before training with the training tasks only."""
+        """Take over attributes and statistics of the training tasks; called before each stage, with the same result."""
         raise NotImplementedError
 
     def loss(self, batch: TaskBatch) -> Tensor:

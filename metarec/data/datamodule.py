@@ -64,11 +64,14 @@ class TrainEpisodes(Dataset[TaskBatch]):
         """Tasks at the given places of the endless stream of shuffled passes."""
         count = len(self.tasks.task)
         wanted = range(int(places[0]) // count, int(places[-1]) // count + 1)
-        self._passes = {number: self._passes.get(number, self._pass(number)) for number in wanted}
-        stacked = torch.cat([self._passes[number] for number in wanted])
+        self._passes = {
+            number: self._passes[number] if number in self._passes else self._pass(number) for number in wanted
+        }
+        stacked = torch.cat(list(self._passes.values()))
         return stacked[places - wanted.start * count]
 
     def _pass(self, number: int) -> torch.Tensor:
+        """All tasks in the order of pass `number`."""
         generator = torch.Generator().manual_seed(mixed_seed(self.seed, 0, number))
         return torch.randperm(len(self.tasks.task), generator=generator)
 
@@ -161,6 +164,15 @@ class EpisodeDataModule(LightningDataModule):
             raise InputError(f"data.order {order!r}: give 'random' or 'time'")
         if eval_support is None and eval_query is None:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
+        for name, value in (
+            ("train_query", train_query),
+            ("eval_support", eval_support),
+            ("eval_query", eval_query),
+            ("batch_size", batch_size),
+            ("eval_batch_size", eval_batch_size),
+        ):
+            if value is not None and value < 1:
+                raise InputError(f"data.{name} {value}: give a number >= 1")
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
         self.ratings, self.scenario, self.shuffle = ratings, scenario, order == "random"

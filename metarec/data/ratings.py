@@ -83,7 +83,6 @@ class Ratings:
         return {
             "users": len(self.user_ids),
             "items": len(self.item_ids),
-            "scale": list(self.scale),
             "user_features": self.user_features.schema,
             "item_features": self.item_features.schema,
         }

@@ -4,6 +4,7 @@ Every scenario is a pure function of the ratings and of its own arguments. Users
 ids, so the order of the rating rows never matters.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,12 +25,14 @@ class Split:
         val: all ratings of the validation tasks, support and query alike.
         test: all ratings of the test tasks.
         left_out: how many users or ratings were left out, by reason.
+        unseen: how many of the validation and test ratings are of items without a training rating.
     """
 
     train: IntArray
     val: IntArray
     test: IntArray
     left_out: dict[str, int]
+    unseen: dict[str, int]
 
     @property
     def digest(self) -> str:
@@ -78,32 +81,45 @@ class Scenario:
         """
         left_out: dict[str, int] = {}
         is_val, is_test = np.isin(ratings.user, val), np.isin(ratings.user, test)
-        train = self._in_range(ratings, admitted & ~is_val & ~is_test, self.train_range, "train", left_out)
-        known_item = np.zeros(len(ratings.item_ids), dtype=np.bool_)
-        known_item[ratings.item[train]] = True
-        rows = {"train": train}
-        for stage, chosen in (("val", admitted & is_val), ("test", admitted & is_test)):
-            left_out[f"{stage} ratings of items without a training rating"] = int(
-                (chosen & ~known_item[ratings.item]).sum()
-            )
-            chosen = chosen & known_item[ratings.item]
-            rows[stage] = self._in_range(ratings, chosen, self.eval_range, stage, left_out)
+        own = {"train": ~is_val & ~is_test, "val": is_val, "test": is_test}
+        ranges = {"train": self.train_range, "val": self.eval_range, "test": self.eval_range}
+        rows = {
+            stage: self._in_range(ratings, own[stage], admitted & own[stage], ranges[stage], stage, left_out)
+            for stage in own
+        }
         for stage, found in rows.items():
             if not len(found):
                 raise InputError(
                     f"the split leaves no {stage} user: {left_out}; lower min_ratings or change the fractions"
                 )
-        return Split(rows["train"], rows["val"], rows["test"], left_out)
+        known = _rated(ratings, rows["train"])
+        unseen = {stage: int((~known[ratings.item[rows[stage]]]).sum()) for stage in ("val", "test")}
+        return Split(rows["train"], rows["val"], rows["test"], left_out, unseen)
 
     @staticmethod
     def _in_range(
-        ratings: Ratings, chosen: BoolArray, bounds: tuple[int, float], stage: str, left_out: dict[str, int]
+        ratings: Ratings,
+        own: BoolArray,
+        chosen: BoolArray,
+        bounds: tuple[int, float],
+        stage: str,
+        left_out: dict[str, int],
     ) -> IntArray:
-        """Rows of those users whose count of chosen rows lies within the bounds; counts the users who do not."""
+        """Rows of those users whose count of chosen rows lies within the bounds; counts the users who do not.
+
+        Args:
+            ratings: N ratings.
+            own: all rows of the stage's users, (N,).
+            chosen: those of them that may be used, (N,).
+            bounds: fewest and most ratings of a user.
+            stage: name of the stage.
+            left_out: where to note who is left out.
+        """
         count = np.bincount(ratings.user[chosen], minlength=len(ratings.user_ids))
+        users = np.unique(ratings.user[own])
+        left_out[f"{stage} users with too few ratings"] = int((count[users] < bounds[0]).sum())
+        left_out[f"{stage} users with too many ratings"] = int((count[users] > bounds[1]).sum())
         keep = (count >= bounds[0]) & (count <= bounds[1])
-        left_out[f"{stage} users with too few ratings"] = int(((count > 0) & (count < bounds[0])).sum())
-        left_out[f"{stage} users with too many ratings"] = int((count > bounds[1]).sum())
         return np.flatnonzero(chosen & keep[ratings.user])
 
 
@@ -142,11 +158,18 @@ class UserCold(Scenario):
         users = np.random.default_rng(self.seed).permutation(np.unique(ratings.user))
         first = round(len(users) * self.fractions[0])
         second = round(len(users) * (self.fractions[0] + self.fractions[1]))
-        return self._assemble(ratings, np.ones(len(ratings), dtype=np.bool_), users[first:second], users[second:])
+        own = np.isin(ratings.user, users[:first])
+        train = self._in_range(ratings, own, own, self.train_range, "train", {})
+        known_item = _rated(ratings, train)[ratings.item]
+        split = self._assemble(ratings, known_item | own, users[first:second], users[second:])
+        left_out = {"val and test ratings of items without a training rating": int((~known_item & ~own).sum())}
+        return dataclasses.replace(split, left_out=split.left_out | left_out)
 
 
 class ListedUserCold(Scenario):
     """New users, known items, both given by lists, as papers publish them; validation users are drawn.
+
+    An item that is not listed as new counts as known, even where no training user has rated it.
 
     Test users are the listed ones. Validation users are drawn from all others whose number of ratings lies
     within the bounds that hold for test users.
@@ -190,6 +213,13 @@ class ListedUserCold(Scenario):
         eligible = np.flatnonzero((count >= low) & (count <= high))
         drawn = np.random.default_rng(self.seed).permutation(eligible)
         return self._assemble(ratings, admitted, drawn[: round(len(drawn) * self.val_fraction)], test)
+
+
+def _rated(ratings: Ratings, rows: IntArray) -> BoolArray:
+    """Which items have a rating among the given rows, shape (items,)."""
+    rated = np.zeros(len(ratings.item_ids), dtype=np.bool_)
+    rated[ratings.item[rows]] = True
+    return rated
 
 
 def _range(name: str, low: int, high: int | None) -> tuple[int, float]:

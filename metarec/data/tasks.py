@@ -128,8 +128,8 @@ def draw(
     """Draw one episode of each chosen task.
 
     Shuffled, the query set is drawn first and the support set from what is left, so that with a fixed order
-    the query rows stay the same whatever the support size. In time order the support set is the earliest
-    ratings and the query set the ones that follow.
+    and a fixed query size the query rows stay the same whatever the support size. In time order the support
+    set is the earliest ratings and the query set the ones that follow.
 
     Args:
         tasks: the packed tasks.
@@ -154,6 +154,12 @@ def draw(
         _gather(tasks, first, order, start_support, support),
         _gather(tasks, first, order, start_query, query),
     )
+
+
+def alone(batch: TaskBatch, number: int) -> TaskBatch:
+    """One task of a batch, without padding, as a batch of its own."""
+    parts = (Rows(*(column[number : number + 1, rows.mask[number]] for column in rows)) for rows in batch[1:])
+    return TaskBatch(batch.task[number : number + 1], *parts)
 
 
 def _sizes(length: Tensor, sizes: EpisodeSizes, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -74,18 +74,23 @@ class Embedder(nn.Module):
         self.sets = [name for name in features if name in schema["multi_hot"]]
         tables = {name: sizes[name] for name in features} | ({"id": rows} if ids else {})
         self.table = nn.ParameterDict({n: nn.Parameter(torch.randn(size, width) * std) for n, size in tables.items()})
+        with torch.no_grad():  # until training says otherwise, an unknown id or value adds nothing
+            for name in {*self.codes, *tables} - {*self.sets}:
+                self.table[name][0] = 0.0
+        self.register_buffer("known", torch.zeros(rows, dtype=torch.bool))
         for name in self.codes:
             self.register_buffer(f"codes_{name}", torch.zeros(rows, dtype=torch.int64))
         for name in self.sets:
             self.register_buffer(f"sets_{name}", torch.zeros(rows, sizes[name]))
 
     def fill(self, features: FeatureTable, known: Tensor) -> None:
-        """Take over the attributes; values that no known row has become unknown.
+        """Take over the attributes; rows that are not known, and values that no known row has, become unknown.
 
         Args:
             features: attributes of all rows.
             known: rows seen in training, shape (rows,), bool.
         """
+        self.get_buffer("known").copy_(known)
         for name in self.codes:
             codes = torch.from_numpy(features.categorical[name])
             seen = torch.zeros(len(features.values[name]), dtype=torch.bool)
@@ -101,6 +106,6 @@ class Embedder(nn.Module):
         parts = [lookup(self.table[name], self.get_buffer(f"codes_{name}")[index]) for name in self.codes]
         parts += [self.get_buffer(f"sets_{name}")[index] @ self.table[name] for name in self.sets]
         if "id" in self.table:
-            parts.append(lookup(self.table["id"], index))
+            parts.append(lookup(self.table["id"], index * self.get_buffer("known")[index]))
         none = torch.zeros(*index.shape, self.width, device=index.device)
         return functools.reduce(torch.add, parts, none)

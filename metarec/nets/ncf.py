@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.nets.base import Encoded, Net, Schema, known_rows
 from metarec.nets.features import Dense, Embedder
@@ -89,7 +89,7 @@ class NeuMF(Net):
 
     After He et al. 2017, figure 3. Deviations: the user vector is a prior that all users share plus attribute
     vectors, not a row per user; item vectors add attribute vectors; item bias, user bias and global mean are
-    added to the output, which is a rating, not a probability.
+    added to the output, which is a rating, not a probability. The group `head` is the output layer and the user bias.
 
     Args:
         schema: counts and attribute sizes of the data; linked from the data in configurations.
@@ -129,5 +129,7 @@ class NeuMF(Net):
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Fill attribute tables and the global mean from the training tasks."""
         self.encoder.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
-        self.encoder.item.fill(ratings.item_features, known_rows(len(ratings.item_ids), train.item))
+        items = known_rows(len(ratings.item_ids), train.item)
+        self.encoder.item.fill(ratings.item_features, items)
+        self.encoder.item_bias.fill(FeatureTable(), items)
         self.decoder.mean.fill_(float(train.rating.mean()))

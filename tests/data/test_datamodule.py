@@ -76,6 +76,8 @@ def test_only_training_users_are_trained_on(ratings: Ratings) -> None:
         ({"order": "tim"}, "'random' or 'time'"),
         ({"eval_support": None, "eval_query": None}, "both null"),
         ({"train_support": (5, 3)}, "smallest <= largest"),
+        ({"batch_size": 0}, "data.batch_size 0: give a number >= 1"),
+        ({"train_query": 0}, "data.train_query 0: give a number >= 1"),
     ],
 )
 def test_wrong_arguments(ratings: Ratings, options: dict, message: str) -> None:

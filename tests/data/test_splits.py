@@ -1,4 +1,6 @@
 import dataclasses
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from metarec.data.ratings import Ratings
+from metarec.data.sources import movielens_1m
 from metarec.data.splits import ListedUserCold, UserCold
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
@@ -110,6 +113,40 @@ def test_wrong_fractions(fractions: tuple[float, ...]) -> None:
 def test_wrong_bounds() -> None:
     with pytest.raises(InputError, match="min_ratings 5 with a maximum of 4"):
         UserCold(min_ratings=5, max_ratings=4)
+
+
+def test_unseen_items_are_left_out_or_counted(ratings: Ratings, tmp_path) -> None:
+    """An item that only test users rated: a random split leaves it out, a listed one keeps and counts it."""
+    (tmp_path / "users.txt").write_text("\n".join(ratings.user_ids[user] for user in range(20, 41)))
+    item = np.where((ratings.item == 7) & (ratings.user < 20), 8, ratings.item)
+    only = dataclasses.replace(ratings, item=item)
+    split = ListedUserCold(str(tmp_path / "users.txt"))(only)
+    rows = (only.item[split.test] == 7).sum()
+    assert split.unseen["test"] == rows > 0
+    for seed in range(10):
+        drawn = UserCold(seed=seed)(only)
+        assert drawn.unseen == {"val": 0, "test": 0}
+
+
+def test_users_without_any_admitted_rating_are_counted(ratings: Ratings, tmp_path) -> None:
+    own = [ratings.item_ids[item] for item in ratings.item[ratings.user == 1]]
+    (tmp_path / "users.txt").write_text("u1\nu2\n")
+    (tmp_path / "items.txt").write_text("\n".join(own))
+    scenario = ListedUserCold(str(tmp_path / "users.txt"), str(tmp_path / "items.txt"), min_ratings=1)
+    split = scenario(ratings)
+    assert split.left_out["test users with too few ratings"] == 1
+
+
+@pytest.mark.skipif("METAREC_DATA" not in os.environ, reason="METAREC_DATA names no folder with ml-1m/")
+def test_melu_counts_on_movielens_1m() -> None:
+    """668 test users; 640,448 ratings of known users on known items, 121,811 of those with 13 to 100."""
+    folder = Path(os.environ["METAREC_DATA"]) / "ml-1m"
+    ratings = movielens_1m(str(folder))
+    lists = [str(folder / "splits" / f"melu_new_{kind}.txt") for kind in ("users", "items")]
+    for bounds, expected in (((1, None), 640_448), ((13, 100), 121_811)):
+        split = ListedUserCold(*lists, 0.1, 0, 13, 100, *bounds)(ratings)
+        assert len(users(ratings, split.test)) == 668
+        assert len(split.train) + len(split.val) == expected
 
 
 def test_no_user_left(ratings: Ratings) -> None:

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch.func import functional_call
 
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import TaskBatch
+from metarec.data.tasks import TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net, known_rows
 from metarec.nets.features import Dense, lookup
@@ -45,6 +46,7 @@ def test_neumf_by_hand(ratings: Ratings) -> None:
 
 def test_untrained_net_is_an_inner_product(ratings: Ratings, batch: TaskBatch) -> None:
     net = NeuMF(ratings.schema, (), (), gmf=4, mlp=2, hidden=[3])
+    net.encoder.item.known.fill_(True)
     with torch.no_grad():
         net.decoder.head.weight[:, 4:] = 0
         net.decoder.head.bias.zero_()
@@ -58,6 +60,19 @@ def test_values_of_no_known_user_become_unknown(ratings: Ratings) -> None:
     known = known_rows(len(group), torch.nonzero(group == 1).squeeze())
     net.encoder.user.fill(ratings.user_features, known)
     assert torch.equal(net.encoder.user.codes_group, torch.where(group == 1, group, 0))
+
+
+def test_unknown_ids_and_values_add_nothing_before_training(ratings: Ratings) -> None:
+    net = NeuMF(ratings.schema, ["group"], ["genre"])
+    assert not net.encoder.item(torch.tensor([[0]])).any()
+    assert not net.encoder.user(torch.tensor([[0]])).any()
+    assert not net.encoder.item(torch.tensor([[1]])).any()  # not filled yet: nothing is known
+    net.prepare(ratings, pack(ratings, np.flatnonzero(ratings.item != 3)))
+    assert net.encoder.item(torch.tensor([[1]])).any()
+    with torch.no_grad():
+        table = net.encoder.item.table
+        genre = net.encoder.item.sets_genre[3] @ table["genre"]
+        torch.testing.assert_close(net.encoder.item(torch.tensor([[3]]))[0, 0], genre)  # attributes, no id
 
 
 def test_multi_hot_rows_are_means(net: Net) -> None:

@@ -1,0 +1,155 @@
+"""What a run leaves behind: files in its folder, and the same in Weights & Biases."""
+
+import itertools
+import math
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import distributed
+
+from metarec import __version__
+from metarec.callbacks import SelectAdaptation
+from metarec.files import replacing, write_json
+from metarec.module import Columns
+
+RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet")
+"""Files that belong to the weights of one fit."""
+
+
+class RunFolder(Callback):
+    """Writes ``metrics.json``, ``per_task.parquet`` and ``predictions.parquet``, and tells W&B the same.
+
+    The run folder is the trainer's `default_root_dir`. All files are written whole or not at all.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = 0.0
+        self._predictions: list[Columns] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; results of an earlier run in this folder are not of these weights."""
+        self._started = time.perf_counter()
+        if trainer.is_global_zero:
+            for name in RESULTS:
+                (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock and log the best checkpoint as an artifact."""
+        self.seconds["fit_seconds"] = time.perf_counter() - self._started
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if trainer.is_global_zero and best:
+            for logger in _wandb(trainer):
+                import wandb
+
+                artifact = wandb.Artifact(f"model-{logger.experiment.id}", type="model")
+                artifact.add_file(best)
+                logger.experiment.log_artifact(artifact)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the results of the test."""
+        self.seconds["test_seconds"] = time.perf_counter() - self._started
+        columns = _gathered(pl_module.per_task)  # type: ignore[arg-type]
+        if not trainer.is_global_zero:
+            return
+        table = _frame(columns, trainer)
+        folder = Path(trainer.default_root_dir)
+        with replacing(folder / "per_task.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+        write_json(folder / "metrics.json", self._summary(trainer, pl_module, len(table)))
+        for logger in _wandb(trainer):
+            logger.log_table("per_user", dataframe=table)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the predictions of an earlier call."""
+        self._predictions.clear()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the predictions."""
+        self._predictions.append({name: column.cpu() for name, column in outputs.items()})
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the predictions, one row a user and item."""
+        columns = _gathered(self._predictions)
+        if trainer.is_global_zero:
+            with replacing(Path(trainer.default_root_dir) / "predictions.parquet") as temporary:
+                _frame(columns, trainer).to_parquet(temporary, index=False)
+
+    def _summary(self, trainer: Trainer, module: Any, tasks: int) -> dict[str, Any]:
+        """What `metrics.json` holds."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        means = {name: _plain(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        select = next((callback for callback in callbacks if isinstance(callback, SelectAdaptation)), None)
+        return {
+            "metarec": __version__,
+            "torch": torch.__version__,
+            "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
+            "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
+            "seed": data.seed,
+            "tasks": tasks,
+            "parameters": sum(parameter.numel() for parameter in module.parameters()),
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "adaptation": select.chosen if select else {},
+            "metrics": means,
+            **{name: round(value, 3) for name, value in self.seconds.items()},
+            "select_seconds": round(select.seconds, 3) if select else 0.0,
+            "peak_memory_mb": _peak_memory(),
+        }
+
+
+def _plain(value: Any) -> float | None:
+    """A number that JSON can hold; null for one that is not finite."""
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _peak_memory() -> int:
+    """The process's largest resident memory so far, in MiB."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(largest / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _gathered(batches: list[Columns]) -> Columns:
+    """The columns of all batches of all processes, one after the other."""
+    if distributed.is_available() and distributed.is_initialized():
+        everyone: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(everyone, batches)
+        batches = list(itertools.chain.from_iterable(everyone))
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
+    """A data frame with original ids, sorted by user row."""
+    ratings = trainer.datamodule.ratings  # type: ignore[attr-defined]
+    table = pd.DataFrame({name: column.numpy() for name, column in columns.items()})
+    table = table.sort_values("user", kind="stable", ignore_index=True)
+    for name, ids in (("user", ratings.user_ids), ("item", ratings.item_ids)):
+        if name in table:
+            table[name] = [ids[row] for row in table[name]]
+    return table
+
+
+def _wandb(trainer: Trainer) -> list[WandbLogger]:
+    """The W&B loggers among the trainer's loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
