@@ -125,7 +125,10 @@ class MetarecCLI(LightningCLI):
         callbacks = [*(config["callbacks"] or []), RunFolder()]
         if config["enable_progress_bar"] is not False:
             callbacks.append(RichProgressBar(leave=False))
-        return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        try:
+            return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        except ValueError as error:
+            raise InputError(f"trainer: {' '.join(str(error).split())}") from error
 
     def after_fit(self) -> None:
         """Test the best checkpoint, if asked."""

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,10 @@ def run(movielens, tmp_path_factory: pytest.TempPathFactory) -> list[wandb_inter
         )
         wandb.finish()
     [path] = folder.rglob("*.wandb")
+    deadline = time.monotonic() + 30
+    while not any(record.HasField("exit") for record in records(path)):  # W&B's own process writes the file
+        assert time.monotonic() < deadline, "W&B did not finish its file"
+        time.sleep(0.2)
     return list(records(path))
 
 

@@ -127,6 +127,12 @@ def test_missing_layer(capsys: pytest.CaptureFixture[str]) -> None:
         ("--model.net.init_args.user_features=[height]", "there are ['age'"),
         ("--data.ratings.init_args.path=/absent", "/absent"),
         ("--data.eval_support=500", "raise the scenario's min_ratings"),
+        ("--data.batch_size=0", "data.batch_size 0: give a number >= 1"),
+        ("--model.ndcg_at=0", "model.ndcg_at 0: give a cut-off >= 1"),
+        ("--ckpt_path=/absent.ckpt", "/absent.ckpt: cannot be read"),
+        ("--ckpt_path=README.md", "README.md: no checkpoint that can be loaded safely"),
+        ("-c=configs/baseline/item_mean.yaml", "ItemMean has nothing to train"),
+        ("--trainer.accelerator=abacus", "abacus"),
     ],
 )
 def test_values_that_cannot_be_are_one_line(
@@ -138,3 +144,21 @@ def test_values_that_cannot_be_are_one_line(
     line = capsys.readouterr().err.strip().splitlines()[-1]
     assert line.startswith("metarec: error: ")
     assert expected in line
+
+
+class Payload:
+    """What a checkpoint must not be able to do."""
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("payload-ran"),))
+
+
+def test_a_checkpoint_with_a_payload_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.save({"state_dict": {}, "metarec": Payload()}, tmp_path / "bad.ckpt")
+    with pytest.raises(SystemExit) as stopped:
+        metarec("test", *QUIET, f"--ckpt_path={tmp_path / 'bad.ckpt'}")
+    assert stopped.value.code == 2
+    assert "no checkpoint that can be loaded safely" in capsys.readouterr().err
+    assert not Path("payload-ran").exists()
