@@ -47,6 +47,14 @@ class AverageWeights(EMAWeightAveraging):
     def __init__(self, decay: float = 0.995) -> None:
         super().__init__(use_buffers=False, decay=decay)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Copy the module without its trainer, which cannot be copied where there are several processes."""
+        pl_module.trainer = None
+        try:
+            super().setup(trainer, pl_module, stage)
+        finally:
+            pl_module.trainer = trainer
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let go of the average when the fit is over; the module holds it by then."""
         self._average_model = None

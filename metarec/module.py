@@ -53,7 +53,9 @@ class MetaModule(LightningModule):
         if callable(self.hparams["net"]):  # not from a configuration: nothing plain that a checkpoint could hold
             self.hparams.clear()
         self.algorithm = algorithm(net(schema))
-        self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
+        # As functions, which copying a module leaves alone: what a configuration makes drags in the whole trainer.
+        self.make_optimizer: OptimizerCallable = lambda parameters: optimizer(parameters)
+        self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
         self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
         self.per_task: list[Columns] = []
         self.trained = False
