@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metarec.errors import InputError
-from metarec.files import write_json
+from metarec.files import read_yaml, write_json
 
 
 @dataclass
@@ -105,17 +106,14 @@ def load(path: Path) -> Experiment:
     Raises:
         InputError: it is missing, is no YAML, has a wrong key or type, or names a method that is not there.
     """
+    read_yaml(path, "shows, layers, methods")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Experiment), OmegaConf.load(path))
         experiment = OmegaConf.to_object(merged)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give an experiment file") from error
+    except yaml.YAMLError as error:  # OmegaConf refuses a key that stands there twice
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except (OmegaConfBaseException, ValueError) as error:
         raise InputError(f"{path}: {_explained(str(error))}") from error
-    except Exception as error:  # a YAML error has no common base class with OmegaConf's
-        if type(error).__module__.split(".")[0] != "yaml":
-            raise
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     assert isinstance(experiment, Experiment)
     _check(experiment, path)
     return experiment
@@ -138,13 +136,16 @@ def _check(experiment: Experiment, path: Path) -> None:
     named = [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]
     for name in named:
         if name not in methods:
-            near = difflib.get_close_matches(name, methods, n=1)
-            raise InputError(
-                f"{path}: no method '{name}'; {f'did you mean {near[0]}?' if near else f'known are {methods}'}"
-            )
+            raise InputError(f"{path}: {_no_method(name, methods)}")
     for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
+
+
+def _no_method(name: str, methods: Sequence[str]) -> str:
+    """That there is no such method, with the nearest one there is, else all."""
+    near = difflib.get_close_matches(name, methods, n=1)
+    return f"no method '{name}'; " + (f"did you mean {near[0]}?" if near else f"known are {list(methods)}")
 
 
 def expand(
@@ -168,8 +169,7 @@ def expand(
     """
     for name in methods:
         if name not in experiment.methods:
-            near = difflib.get_close_matches(name, list(experiment.methods), n=1)
-            raise InputError(f"no method '{name}'; did you mean {near[0] if near else list(experiment.methods)}?")
+            raise InputError(_no_method(name, list(experiment.methods)))
     chosen = {name: method for name, method in experiment.methods.items() if name in (methods or experiment.methods)}
     return [
         _job(experiment, name, method, seed, results, options)

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and reading what people write."""
 
 import json
 import os
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from metarec.errors import InputError
 
 
 @contextmanager
@@ -37,3 +41,24 @@ def write_text(path: Path, content: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
+
+
+def read_yaml(path: Path, keys: str) -> dict[str, Any]:
+    """Read a YAML file that holds keys.
+
+    Args:
+        path: the file.
+        keys: which keys it could begin with, for the message.
+
+    Raises:
+        InputError: it is missing, is no YAML, or holds no keys; names the file and, where there is one, the line.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no keys; begin with one of {keys}")
+    return content

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from torch import distributed
 
 from metarec import __version__
 from metarec.callbacks import SelectAdaptation
 from metarec.files import replacing, write_json
 from metarec.module import Columns
+from metarec.tracking import wandb_loggers
 
 RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet")
 """Files that belong to the weights of one fit."""
@@ -46,7 +46,7 @@ class RunFolder(Callback):
         self.seconds["fit_seconds"] = time.perf_counter() - self._started
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if trainer.is_global_zero and best:
-            for logger in _wandb(trainer):
+            for logger in wandb_loggers(trainer):
                 import wandb
 
                 artifact = wandb.Artifact(f"model-{logger.experiment.id}", type="model")
@@ -68,7 +68,7 @@ class RunFolder(Callback):
         with replacing(folder / "per_task.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         write_json(folder / "metrics.json", self._summary(trainer, pl_module, len(table)))
-        for logger in _wandb(trainer):
+        for logger in wandb_loggers(trainer):
             logger.log_table("per_user", dataframe=table)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -148,8 +148,3 @@ def _frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
         if name in table:
             table[name] = [ids[row] for row in table[name]]
     return table
-
-
-def _wandb(trainer: Trainer) -> list[WandbLogger]:
-    """The W&B loggers among the trainer's loggers."""
-    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]

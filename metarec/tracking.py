@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 
@@ -36,3 +37,8 @@ def wandb_logger(
         offline=offline,
         save_dir=save_dir or ".",
     )
+
+
+def wandb_loggers(trainer: Trainer) -> list[WandbLogger]:
+    """The W&B loggers among the trainer's loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]

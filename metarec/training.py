@@ -20,14 +20,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
 
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError
-from metarec.files import write_text
+from metarec.files import read_yaml, write_text
 from metarec.module import MetaModule
 from metarec.run_folder import RunFolder
+from metarec.tracking import wandb_loggers
 
 
 class Parser(LightningArgumentParser):
@@ -89,9 +89,8 @@ class SaveConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / "config.yaml"
         if stage == "fit" or not path.exists():
             write_text(path, yaml.safe_dump(config, sort_keys=False))
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.config.update(config, allow_val_change=True)
+        for logger in wandb_loggers(trainer):
+            logger.experiment.config.update(config, allow_val_change=True)
 
 
 class MetarecCLI(LightningCLI):
@@ -151,22 +150,6 @@ def _layers(arguments: list[str]) -> list[Path]:
     return [Path(name) for name in after + joined]
 
 
-def _check_layer(path: Path) -> None:
-    """Refuse a configuration file that cannot be read, with its name and line.
-
-    Raises:
-        InputError: it is missing, is no YAML, or holds no keys.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no keys; begin with one of seed_everything, trainer, model, data")
-
-
 def _check_checkpoint(path: str | None) -> None:
     """Refuse weights that are missing or cannot be loaded safely.
 
@@ -204,7 +187,7 @@ def run(arguments: list[str]) -> None:
         arguments: the command and its options.
     """
     for layer in _layers(arguments):
-        _check_layer(layer)
+        read_yaml(layer, "seed_everything, trainer, model, data")  # jsonargparse would not name the file
     _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     try:

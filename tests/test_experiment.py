@@ -71,6 +71,7 @@ def test_only_some_seeds_and_methods(small: Path, tmp_path: Path) -> None:
         ("shows: A small table.", "", "shows"),
         ("a.yaml]\n        options", "b.yaml]\n        options", "b.yaml is not a file"),
         ("metrics: [mae]", "metrics: [mae", "not YAML"),
+        ("metrics: [mae]", "metrics: [mae]\n        metrics: [rmse]", "duplicate key"),
     ],
 )
 def test_faulty_experiment_files(small: Path, old: str, new: str, message: str) -> None:
@@ -78,6 +79,12 @@ def test_faulty_experiment_files(small: Path, old: str, new: str, message: str) 
     small.write_text(small.read_text().replace(old, new))
     with pytest.raises(InputError, match=message):
         experiment.load(small)
+
+
+def test_an_experiment_file_that_is_a_list(tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("- 3\n")
+    with pytest.raises(InputError, match=r"list\.yaml: holds no keys; begin with one of shows, layers, methods"):
+        experiment.load(tmp_path / "list.yaml")
 
 
 def test_missing_experiment_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ class Embedder(nn.Module):
         tables = {name: sizes[name] for name in features} | ({"id": rows} if ids else {})
         self.table = nn.ParameterDict({n: nn.Parameter(torch.randn(size, width) * std) for n, size in tables.items()})
         with torch.no_grad():  # until training says otherwise, an unknown id or value adds nothing
-            for name in {*self.codes, *tables} - {*self.sets}:
+            for name in tables.keys() - set(self.sets):
                 self.table[name][0] = 0.0
         self.register_buffer("known", torch.zeros(rows, dtype=torch.bool))
         for name in self.codes:
