@@ -189,16 +189,16 @@ def run(arguments: list[str]) -> None:
     for layer in _layers(arguments):
         read_yaml(layer, "seed_everything, trainer, model, data")  # jsonargparse would not name the file
     _silence_noise()
-    set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     try:
-        _run_cli(arguments)
+        run_cli(MetarecCLI, arguments)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
 
 
-def _run_cli(arguments: list[str]) -> None:
-    """Let LightningCLI do the work."""
-    MetarecCLI(
+def run_cli(kind: type[MetarecCLI], arguments: list[str]) -> MetarecCLI:
+    """Let a MetarecCLI do the work, with the settings that every command has."""
+    set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
+    return kind(
         MetaModule,
         EpisodeDataModule,
         args=arguments,

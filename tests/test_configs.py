@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from jsonargparse import set_parsing_settings
 
 from metarec import experiment, training
-from metarec.data.ratings import Ratings
 
 FRAGMENTS = sorted(Path("configs").rglob("*.yaml"))
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
@@ -25,16 +23,7 @@ class ParseOnly(training.MetarecCLI):
 
 
 def parse(arguments: list[str]) -> dict:
-    set_parsing_settings(subclasses_enabled=[Ratings])
-    command = ParseOnly(
-        training.MetaModule,
-        training.EpisodeDataModule,
-        args=arguments,
-        auto_configure_optimizers=False,
-        seed_everything_default=0,
-        parser_class=training.Parser,
-        parser_kwargs={"allow_abbrev": False},
-    )
+    command = training.run_cli(ParseOnly, arguments)
     return command.config[arguments[0]].as_dict()
 
 

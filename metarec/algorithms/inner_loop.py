@@ -49,8 +49,10 @@ def adapting(net: Net, patterns: Sequence[str]) -> list[str]:
         patterns: names of the net's `groups`, or patterns on parameter names such as ``decoder.layers.*``.
 
     Raises:
-        InputError: a pattern matches nothing; names the nearest ones that would.
+        InputError: there is no pattern, or one matches nothing; names the nearest ones that would.
     """
+    if not patterns:
+        raise InputError(f"adapts: nothing; give at least one of {list(net.groups)} or a pattern")
     names = [name for name, _ in net.named_parameters()]
     chosen: set[str] = set()
     for pattern in patterns:

@@ -163,6 +163,8 @@ def test_patterns(net: Net) -> None:
     ]
     with pytest.raises(InputError, match=r"'user_pior' matches no parameter.*nearest \['user_prior'"):
         adapting(net, ["user_pior"])
+    with pytest.raises(InputError, match="adapts: nothing; give at least one of"):
+        adapting(net, [])
 
 
 def test_a_missing_learn2learn_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
