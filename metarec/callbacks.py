@@ -45,6 +45,8 @@ class AverageWeights(EMAWeightAveraging):
     """
 
     def __init__(self, decay: float = 0.995) -> None:
+        if not 0 < decay < 1:
+            raise InputError(f"decay {decay}: give a number between 0 and 1")
         super().__init__(use_buffers=False, decay=decay)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -71,6 +73,8 @@ class SelectAdaptation(Callback):
     """
 
     def __init__(self, steps: Sequence[int] = (1, 3, 10, 30), rates: Sequence[float] = (0.01, 0.03, 0.1, 0.3)) -> None:
+        if not steps or not rates or min(steps) < 0 or min(rates) <= 0:
+            raise InputError(f"steps {list(steps)}, rates {list(rates)}: give numbers >= 0 and rates > 0")
         self.steps, self.rates = list(steps), list(rates)
         self.chosen: dict[str, float] = {}
         self.seconds = 0.0

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from metarec import __version__
 from metarec.errors import InputError
+from metarec.messages import explained
 
 TRAINING = {
     "fit": "train a model; --then_test=true also tests the best checkpoint, in the same run",
@@ -38,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with status 2."""
-        print(f"{self.prog}: error: {message}; see {self.prog} --help", file=sys.stderr)
+        print(f"metarec: error: {explained(message, self)}; see {self.prog} --help", file=sys.stderr)
         sys.exit(2)
 
 
@@ -137,6 +138,7 @@ def _run(options: argparse.Namespace) -> None:
 
     plan = experiment.load(options.experiment)
     jobs = experiment.expand(plan, _results(options), options.seeds, options.methods, options.option)
+    experiment.check(plan, jobs)
     if options.dry_run:
         print("\n".join(map(str, jobs)))
         return

@@ -1,6 +1,5 @@
 """An experiment file: what is compared. Its schema, and its expansion into plain commands."""
 
-import difflib
 import hashlib
 import json
 import shlex
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from metarec.errors import InputError
 from metarec.files import read_yaml, write_json
+from metarec.messages import did_you_mean
 
 
 @dataclass
@@ -113,21 +113,23 @@ def load(path: Path) -> Experiment:
     except yaml.YAMLError as error:  # OmegaConf refuses a key that stands there twice
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except (OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{path}: {_explained(str(error))}") from error
+        raise InputError(f"{path}: {_explained(error)}") from error
     assert isinstance(experiment, Experiment)
     _check(experiment, path)
     return experiment
 
 
-def _explained(message: str) -> str:
-    """The first line of OmegaConf's message, with the nearest right key."""
-    line = message.splitlines()[0]
+def _explained(error: Exception) -> str:
+    """The first line of OmegaConf's message, with the key it is about and the nearest right one."""
+    line = str(error).splitlines()[0]
     words = line.split("'")
     if line.startswith("Key ") and len(words) > 1:
         known = [*Experiment.__dataclass_fields__, *Method.__dataclass_fields__]
-        near = difflib.get_close_matches(words[1], known, n=1, cutoff=0.5)
-        return f"unknown key '{words[1]}'" + (f"; did you mean {near[0]}?" if near else f"; known are {known}")
-    return line
+        return f"unknown key '{words[1]}'" + (did_you_mean(words[1], known, 0.5) or f"; known are {known}")
+    if "is not a ListConfig" in line:
+        line = "this is no list"
+    key = getattr(error, "full_key", None)
+    return f"{key}: {line}; give a value as in experiments/movielens-100k-user-cold.yaml" if key else line
 
 
 def _check(experiment: Experiment, path: Path) -> None:
@@ -144,8 +146,7 @@ def _check(experiment: Experiment, path: Path) -> None:
 
 def _no_method(name: str, methods: Sequence[str]) -> str:
     """That there is no such method, with the nearest one there is, else all."""
-    near = difflib.get_close_matches(name, methods, n=1)
-    return f"no method '{name}'; " + (f"did you mean {near[0]}?" if near else f"known are {list(methods)}")
+    return f"no method '{name}'" + (did_you_mean(name, methods) or f"; known are {list(methods)}")
 
 
 def expand(
@@ -176,6 +177,24 @@ def expand(
         for seed in seeds or experiment.seeds
         for name, method in sorted(chosen.items(), key=lambda entry: entry[1].weights_from is not None)
     ]
+
+
+def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
+    """Refuse jobs whose configuration has a wrong name or value, or that leave a metric of the table unmeasured.
+
+    Raises:
+        InputError: names the first metric that is not there. A wrong option ends the program as it would in the job.
+    """
+    from metarec import training  # heavy, and a table is made without it
+    from metarec.metrics.collection import rating_metrics
+
+    for job in jobs:
+        known = list(rating_metrics(training.parse(job.command)["model"]["ndcg_at"]))
+        for metric in experiment.metrics:
+            if metric not in known:
+                raise InputError(
+                    f"metrics: no metric '{metric}'" + (did_you_mean(metric, known) or f"; known are {known}")
+                )
 
 
 def folder_of(results: Path, method: str, seed: int) -> Path:

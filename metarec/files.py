@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from metarec.errors import InputError
+from metarec.messages import did_you_mean
 
 
 @contextmanager
@@ -56,7 +57,9 @@ def read_yaml(path: Path, keys: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
+        beside = [file.stem for file in path.parent.glob("*.yaml")]
+        cure = did_you_mean(path.stem, beside) or "; give a YAML file"
+        raise InputError(f"{path}: cannot be read ({error.strerror}){cure}") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from metarec.algorithms.base import Algorithm, squared_error
 from metarec.data.datamodule import EpisodeDataModule, mixed_seed
 from metarec.data.tasks import TaskBatch, alone
-from metarec.errors import InputError
+from metarec.errors import InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
 
@@ -47,8 +47,7 @@ class MetaModule(LightningModule):
         ndcg_at: int = 5,
     ) -> None:
         super().__init__()
-        if ndcg_at < 1:
-            raise InputError(f"model.ndcg_at {ndcg_at}: give a cut-off >= 1")
+        at_least(1, model__ndcg_at=ndcg_at)
         self.save_hyperparameters()
         if callable(self.hparams["net"]):  # not from a configuration: nothing plain that a checkpoint could hold
             self.hparams.clear()
@@ -58,7 +57,8 @@ class MetaModule(LightningModule):
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
         self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
         self.per_task: list[Columns] = []
-        self.trained = False
+        self.weights: dict[str, int] = {}
+        """Epochs and steps that made the weights; empty: they are initial ones."""
 
     def setup(self, stage: str) -> None:
         """Hand the training tasks, and nothing else, to the algorithm."""
@@ -69,7 +69,11 @@ class MetaModule(LightningModule):
         """Refuse to train what has no parameters."""
         if not any(parameter.requires_grad for parameter in self.algorithm.parameters()):
             raise InputError(f"{type(self.algorithm).__name__} has nothing to train; use `metarec test`")
-        self.trained = True
+        self.weights = {"epochs": 0, "steps": 0}
+
+    def on_fit_end(self) -> None:
+        """Note how long the last weights were trained."""
+        self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the data and the split that the weights have seen."""
@@ -87,7 +91,7 @@ class MetaModule(LightningModule):
             raise InputError(f"the checkpoint does not fit the model ({min(odd)}, {len(odd)} in all); {SAME_CONFIG}")
         if self._trainer is not None and checkpoint.get("metarec") != self._seen():
             raise InputError(f"the checkpoint was trained on other data or another split; {SAME_CONFIG}")
-        self.trained = True
+        self.weights = {"epochs": checkpoint["epoch"] + 1, "steps": checkpoint["global_step"]}
 
     def _seen(self) -> dict[str, str]:
         """Digests of data and split."""
@@ -95,7 +99,7 @@ class MetaModule(LightningModule):
 
     def _require_trained(self) -> None:
         """Refuse to judge initial weights."""
-        if not self.trained and any(True for _ in self.algorithm.parameters()):
+        if not self.weights and any(True for _ in self.algorithm.parameters()):
             raise InputError("the model is not trained; give its weights with --ckpt_path, or fit it first")
 
     def configure_optimizers(self) -> Any:
@@ -103,8 +107,11 @@ class MetaModule(LightningModule):
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         if not parameters:
             return None
-        optimizer = self.make_optimizer(parameters)
-        return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
+        try:
+            optimizer = self.make_optimizer(parameters)
+            return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
+        except ValueError as error:  # torch on a value out of range
+            raise InputError(f"optimizer or lr_scheduler: {error}") from error
 
     def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
         """Make every random draw of this step a function of (seed, step)."""

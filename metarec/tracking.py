@@ -28,7 +28,7 @@ def wandb_logger(
         save_dir: folder for W&B's files; null: the run folder.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
-    return WandbLogger(
+    logger = WandbLogger(
         project=project,
         name=name,
         group=group,
@@ -37,6 +37,8 @@ def wandb_logger(
         offline=offline,
         save_dir=save_dir or ".",
     )
+    logger._wandb_init.pop("anonymous", None)  # W&B warns of it in every run, and Lightning always passes it
+    return logger
 
 
 def wandb_loggers(trainer: Trainer) -> list[WandbLogger]:

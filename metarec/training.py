@@ -1,13 +1,8 @@
 """The commands that train and judge: a LightningCLI with layered plain YAML."""
 
-import argparse
-import difflib
-import importlib
-import inspect
 import itertools
 import logging
 import pickle
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +12,7 @@ import torch
 import yaml
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -25,6 +20,7 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError
 from metarec.files import read_yaml, write_text
+from metarec.messages import explained
 from metarec.module import MetaModule
 from metarec.run_folder import RunFolder
 from metarec.tracking import wandb_loggers
@@ -35,45 +31,8 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print one line and exit with status 2."""
-        text = re.sub(r"\s+", " ", message).strip()
-        wrong = re.search(r"(?:[Oo]ption|attribute) '([\w.]+)'|--([\w.]+)", text)
-        names = _options(self) + _arguments_named_in(text)
-        near = _nearest(wrong.group(1) or wrong.group(2), names) if wrong else []
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        print(f"metarec: error: {text}{hint}", file=sys.stderr)
+        print(f"metarec: error: {explained(message, self)}", file=sys.stderr)
         sys.exit(2)
-
-
-def _options(parser: argparse.ArgumentParser) -> list[str]:
-    """Names of the options of a parser and of its commands."""
-    names = [action.dest for action in parser._actions]
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            names += [name for command in action.choices.values() for name in _options(command)]
-    return list(dict.fromkeys(names))
-
-
-def _nearest(wrong: str, names: list[str]) -> list[str]:
-    """Names whose last part is near the last part of the wrong one, the best two."""
-    last = {name.rsplit(".", 1)[-1]: name for name in reversed(names)}
-    found = difflib.get_close_matches(wrong.rsplit(".", 1)[-1], list(last), n=2, cutoff=0.7)
-    whole = difflib.get_close_matches(wrong, names, n=1, cutoff=0.8)
-    return list(dict.fromkeys([*whole, *(last[name] for name in found)]))[:2]
-
-
-def _arguments_named_in(message: str) -> list[str]:
-    """Arguments of the class or function that an error message names, and names beside a mistyped one."""
-    found = re.search(r"class_path[= ]'([\w.]+)\.(\w+)'", message)
-    if not found:
-        return []
-    try:
-        module: Any = importlib.import_module(found.group(1))
-    except ImportError:
-        return []
-    target = getattr(module, found.group(2), None)
-    if target is None:
-        return [name for name in vars(module) if not name.startswith("_")]
-    return list(inspect.signature(target).parameters)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -126,7 +85,7 @@ class MetarecCLI(LightningCLI):
             callbacks.append(RichProgressBar(leave=False))
         try:
             return super().instantiate_trainer(callbacks=callbacks, **kwargs)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:  # what Lightning raises for values that it cannot use
             raise InputError(f"trainer: {' '.join(str(error).split())}") from error
 
     def after_fit(self) -> None:
@@ -139,8 +98,32 @@ class MetarecCLI(LightningCLI):
         """Parse the arguments given, whatever the process itself was called with."""
         self.config = parser.parse_args(args)
 
+    def _set_seed(self) -> None:
+        """Seed every generator, without a line on the terminal.
+
+        Raises:
+            InputError: no seed that numpy could take; a run without one could not be repeated.
+        """
+        seed = self._get(self.config, "seed_everything")
+        if isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise InputError(f"seed_everything: {seed} is no seed; give a whole number from 0 to {2**32 - 1}")
+        seed_everything(seed, workers=True, verbose=False)
+
     def _parse_ckpt_path(self) -> None:
         """The configuration is what the files and options say; nothing in a checkpoint changes it."""
+
+
+class ParseOnly(MetarecCLI):
+    """Reads the configuration, checks every name and type, and makes nothing."""
+
+    def before_instantiate_classes(self) -> None:
+        """Leave files alone."""
+
+    def instantiate_classes(self) -> None:
+        """Make nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run nothing."""
 
 
 def _layers(arguments: list[str]) -> list[Path]:
@@ -148,6 +131,18 @@ def _layers(arguments: list[str]) -> list[Path]:
     after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
     joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
     return [Path(name) for name in after + joined]
+
+
+def _check_layer(path: Path) -> None:
+    """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
+
+    Raises:
+        InputError: it is missing, is no YAML, or holds a plain value where a component has its keys.
+    """
+    content = read_yaml(path, "seed_everything, trainer, model, data")
+    for name in ("trainer", "model", "data"):
+        if name in content and not isinstance(content[name], dict):
+            raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")
 
 
 def _check_checkpoint(path: str | None) -> None:
@@ -173,6 +168,7 @@ def _silence_noise() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # not the list of absent accelerators
     for message in (
         ".*does not have many workers.*",  # drawing a batch takes a millisecond
+        ".*exists and is not empty.*",  # a run may be repeated in its folder
         ".*LeafSpec.*",  # Lightning's own call of torch
         ".*loading a checkpoint outside the .fit. stage.*",  # the averaged weights are the ones to test
         ".*The dirpath has changed.*",  # borrowed weights lie in another run's folder
@@ -186,17 +182,27 @@ def run(arguments: list[str]) -> None:
     Args:
         arguments: the command and its options.
     """
-    for layer in _layers(arguments):
-        read_yaml(layer, "seed_everything, trainer, model, data")  # jsonargparse would not name the file
-    _silence_noise()
     try:
-        run_cli(MetarecCLI, arguments)
+        _run_cli(MetarecCLI, arguments)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
 
 
-def run_cli(kind: type[MetarecCLI], arguments: list[str]) -> MetarecCLI:
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """The configuration of a command that is not run; a wrong name or type ends the program, as it would there.
+
+    Args:
+        arguments: the command and its options.
+    """
+    config: dict[str, Any] = _run_cli(ParseOnly, arguments).config[arguments[0]].as_dict()
+    return config
+
+
+def _run_cli(kind: type[MetarecCLI], arguments: list[str]) -> MetarecCLI:
     """Let a MetarecCLI do the work, with the settings that every command has."""
+    for layer in _layers(arguments):
+        _check_layer(layer)
+    _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     return kind(
         MetaModule,

@@ -44,6 +44,27 @@ def test_wrong_commands_are_one_line(arguments: list[str], capsys: pytest.Captur
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["fitt"], "fit"),
+        (["dta"], "data"),
+        (["data", "movielens-10k"], "movielens-100k"),
+        (["data", "movielens-100k", "--pth=x"], "path"),
+        (["run", "experiments/movielens-100k-user-cold.yaml", "--dryrun"], "dry-run"),
+        (["table", "experiments/movielens-100k-user-cold.yaml", "--fromat=md"], "format"),
+        (["table", "experiments/movielens-100k-user-cold.yaml", "--format=jsn"], "json"),
+        (["table", "experiments/movielens-100k-user-clod.yaml"], "movielens-100k-user-cold?"),
+    ],
+)
+def test_the_nearest_name_is_told(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert f"did you mean {expected}" in line
+
+
 @pytest.mark.usefixtures("movielens")
 def test_data_command(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["data", "movielens-100k", "--json"])

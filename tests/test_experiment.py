@@ -66,8 +66,9 @@ def test_only_some_seeds_and_methods(small: Path, tmp_path: Path) -> None:
         ("train: false", "trian: false", "unknown key 'trian'; did you mean train"),
         ("reference: mean", "reference: maen", "no method 'maen'; did you mean mean"),
         ("weights_from: plain", "weights_from: plan", "no method 'plan'; did you mean plain"),
-        ("seeds: [0, 1]", "seeds: [zero]", "zero"),
-        ("train: false", "train: perhaps", "perhaps"),
+        ("seeds: [0, 1]", "seeds: [zero]", r"seeds\[0\]: Value 'zero'"),
+        ("seeds: [0, 1]", "seeds: many", "seeds: this is no list"),
+        ("train: false", "train: perhaps", "methods.mean.train: Value 'perhaps'"),
         ("shows: A small table.", "", "shows"),
         ("a.yaml]\n        options", "b.yaml]\n        options", "b.yaml is not a file"),
         ("metrics: [mae]", "metrics: [mae", "not YAML"),
@@ -155,6 +156,28 @@ def test_new_weights_make_borrowed_ones_stale(jobs: list[Job], monkeypatch: pyte
     (jobs[0].folder / "checkpoints" / "best.ckpt").write_text("other weights")
     experiment.run(jobs)
     assert process.ran == ["plain", "mean", "tuned", "tuned"]
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("trainer.max_epoch=2", "did you mean trainer.max_epochs"),
+        ("seed_everything=-1", "seed_everything: -1 is no seed"),
+        ("model.ndcg_at=3", "metrics: no metric 'ndcg_exp@5'; did you mean ndcg_exp@3"),
+    ],
+)
+def test_nothing_runs_when_a_command_is_wrong(
+    option: str, message: str, more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["run", str(DEMO), "--results", str(tmp_path), "--option", option, *more])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    [line] = err.strip().splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_dry_run_prints_plain_commands(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

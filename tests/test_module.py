@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping
 
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
@@ -235,6 +236,15 @@ def test_weights_of_another_split_or_net_are_refused(ratings: Ratings, tmp_path:
     wider = module_of(ratings, net=partial(NET, gmf=5))
     with pytest.raises(InputError, match="does not fit the model"):
         trainer_of(tmp_path).test(wider, datamodule=data_of(ratings), ckpt_path=best)
+
+
+def test_training_stops_early(ratings: Ratings, tmp_path: Path) -> None:
+    """Told that a rising error is good, it stops once the error has fallen for as long as its patience."""
+    stop = EarlyStopping("val/adapted/mae", mode="max", patience=3)
+    trainer = trainer_of(tmp_path, max_epochs=50, callbacks=[RunFolder(), BestCheckpoint(), stop])
+    trainer.fit(module_of(ratings), datamodule=data_of(ratings))
+    assert 4 <= trainer.current_epoch < 50
+    assert stop.stopped_epoch == trainer.current_epoch - 1
 
 
 def test_a_new_fit_removes_results_of_the_old_weights(ratings: Ratings, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The training commands through the command line, on files in the real format and on real data."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from lightning.pytorch import Trainer
 
-from metarec import cli
+from metarec import cli, training
 from metarec.module import MetaModule
 
 LAYERS = [
@@ -45,7 +47,10 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     assert after_fit["tasks"] == 94
     for command in ("validate", "test", "predict"):
         cli.main([command, f"-c={tmp_path / 'config.yaml'}", f"--ckpt_path={best}", "--trainer.accelerator=cpu"])
-    assert json.loads((tmp_path / "metrics.json").read_text())["metrics"] == pytest.approx(after_fit["metrics"])
+    after_test = json.loads((tmp_path / "metrics.json").read_text())
+    assert after_test["metrics"] == pytest.approx(after_fit["metrics"])
+    assert (after_test["epochs"], after_test["steps"]) == (after_fit["epochs"], after_fit["steps"])
+    assert after_fit["steps"] == 24 * after_fit["epochs"] > 0
     table = pd.read_parquet(tmp_path / "per_task.parquet")
     assert len(table) == 94
     assert {"user", "support_size", "zero_shot/mae", "adapted/mae", "adapted/ndcg_exp@5"} <= set(table.columns)
@@ -84,10 +89,16 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
         ("--data.batchsize=3", "did you mean data.batch_size"),
         ("--model.algorithm.init_args.inner_rl=3", "did you mean inner_lr"),
         ("--model.net.init_args.gmff=3", "did you mean gmf"),
-        ("--trainer.max_epochs=many", "trainer.max_epochs"),
-        ("--model.algorithm.init_args.inner_lr=fast", "inner_lr"),
+        ("--trainer.max_epochs=many", "trainer.max_epochs: 'many' is not a whole number or null"),
+        ("--model.algorithm.init_args.inner_lr=fast", "inner_lr: 'fast' is not a number"),
+        ("--data.train_support=3", "data.train_support: '3' is not a list"),
         ("--data.scenario.class_path=metarec.data.splits.UserCould", "did you mean UserCold"),
-        ("--data.scenario.init_args.fraction=[1]", "did you mean fractions"),
+        ("--data.scenario.init_args.fraction=[1]", "did you mean fractions?"),
+        ("--model.algorithm.class_path=metarec.algorithms.maml.MAMLX", "did you mean MAML?"),
+        ("--model.algorithm.class_path=metarec.algorithms.mamml.MAML", "did you mean maml?"),
+        ("--data.ratings.class_path=metarec.data.sources.movielens_10k", "did you mean movielens_100k or"),
+        ("--data.order=randm", "data.order: 'randm' is not one of 'random', 'time'; did you mean random?"),
+        ("--trainer.precision=bf17-mixed", "did you mean bf16-mixed"),
     ],
 )
 def test_mistyped_options_are_refused_with_the_nearest_name(
@@ -105,6 +116,8 @@ def test_mistyped_options_are_refused_with_the_nearest_name(
         ("data: {batch_size: many}", "batch_size"),
         ("data: [", "layer.yaml: not YAML"),
         ("- 3", "holds no keys"),
+        ("trainer: 3", "layer.yaml: trainer is 3; give it keys"),
+        ("data: {ratings: 3}", "data.ratings: Not a valid subclass of Ratings"),
     ],
 )
 def test_mistyped_keys_are_refused_with_the_nearest_name(
@@ -123,16 +136,25 @@ def test_missing_layer(capsys: pytest.CaptureFixture[str]) -> None:
     ("option", "expected"),
     [
         ("--data.scenario.init_args.fractions=[0.5,0.6,0.1]", "three positive shares"),
-        ("--model.algorithm.init_args.adapts=[heads]", "nearest ['head'"),
+        ("--model.algorithm.init_args.adapts=[heads]", "did you mean head"),
         ("--model.net.init_args.user_features=[height]", "there are ['age'"),
         ("--data.ratings.init_args.path=/absent", "/absent"),
         ("--data.eval_support=500", "raise the scenario's min_ratings"),
         ("--data.batch_size=0", "data.batch_size 0: give a number >= 1"),
-        ("--model.ndcg_at=0", "model.ndcg_at 0: give a cut-off >= 1"),
+        ("--model.ndcg_at=0", "model.ndcg_at 0: give a number >= 1"),
         ("--ckpt_path=/absent.ckpt", "/absent.ckpt: cannot be read"),
         ("--ckpt_path=README.md", "README.md: no checkpoint that can be loaded safely"),
         ("-c=configs/baseline/item_mean.yaml", "ItemMean has nothing to train"),
         ("--trainer.accelerator=abacus", "abacus"),
+        ("--trainer.devices=many", "trainer: `devices` selected with `CPUAccelerator` should be an int > 0"),
+        ("--seed_everything=-3", "seed_everything: -3 is no seed; give a whole number from 0"),
+        ("--seed_everything=true", "seed_everything: True is no seed"),
+        ("--model.net.init_args.dropout=2", "dropout 2.0: give a share"),
+        ("--model.net.init_args.gmf=-1", "gmf -1: give a number >= 1"),
+        ("--model.net.init_args.hidden=[4,0]", "hidden 0: give a number >= 1"),
+        ("--model.algorithm.init_args.inner_lr=-1", "inner_lr -1.0: give a rate > 0"),
+        ("--model.optimizer.init_args.lr=-1", "optimizer or lr_scheduler: Invalid learning rate: -1.0"),
+        ("--data.num_workers=-2", "data.num_workers -2: give a number >= 0"),
     ],
 )
 def test_values_that_cannot_be_are_one_line(
@@ -141,9 +163,28 @@ def test_values_that_cannot_be_are_one_line(
     with pytest.raises(SystemExit) as stopped:
         metarec("fit", *QUIET, f"--trainer.default_root_dir={tmp_path / 'run'}", option)
     assert stopped.value.code == 2
-    line = capsys.readouterr().err.strip().splitlines()[-1]
+    [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("metarec: error: ")
     assert expected in line
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"config.yaml"}
+
+
+class MakeOnly(training.MetarecCLI):
+    """Makes what the configuration says and runs nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+
+def test_a_copy_of_the_module_does_not_drag_in_the_trainer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made = training._run_cli(MakeOnly, ["fit", *LAYERS, *QUIET, f"--trainer.default_root_dir={tmp_path}"])
+
+    def refuse(trainer: Trainer, memo: dict) -> None:
+        raise AssertionError("the trainer was copied")
+
+    monkeypatch.setattr(Trainer, "__deepcopy__", refuse, raising=False)
+    copied = copy.deepcopy(made.model)
+    assert copied.state_dict().keys() == made.model.state_dict().keys()
 
 
 class Payload:

@@ -5,7 +5,6 @@ and each step takes the *sum* of the tasks' support losses: tasks share no fast 
 sum is every task's own gradient.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +16,8 @@ from torch.func import functional_call
 from metarec.algorithms.base import Fast, squared_error
 from metarec.algorithms.learn2learn import maml_class
 from metarec.data.tasks import Rows
-from metarec.errors import InputError
+from metarec.errors import InputError, at_least
+from metarec.messages import did_you_mean
 from metarec.nets.base import Encoded, Net
 
 
@@ -59,8 +59,10 @@ def adapting(net: Net, patterns: Sequence[str]) -> list[str]:
         wanted = net.groups.get(pattern, [pattern])
         found = {name for name in names if any(fnmatchcase(name, w) for w in wanted)}
         if not found:
-            near = difflib.get_close_matches(pattern, [*net.groups, *names], n=3, cutoff=0.3)
-            raise InputError(f"adapts: {pattern!r} matches no parameter; groups are {list(net.groups)}, nearest {near}")
+            raise InputError(
+                f"adapts: {pattern!r} matches no parameter; groups are {list(net.groups)}"
+                + did_you_mean(pattern, [*net.groups, *names], 0.3)
+            )
         chosen |= found
     return [name for name in names if name in chosen]
 
@@ -86,11 +88,9 @@ class InnerLoop:
     shrinkage: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.inner_lr > 0 or self.adaptation_steps < 0 or not self.shrinkage >= 0:
-            raise InputError(
-                f"inner_lr {self.inner_lr}, adaptation_steps {self.adaptation_steps}, shrinkage {self.shrinkage}: "
-                "give a rate > 0, a number >= 0 and a number >= 0"
-            )
+        at_least(0, adaptation_steps=self.adaptation_steps, shrinkage=self.shrinkage)
+        if not self.inner_lr > 0:
+            raise InputError(f"inner_lr {self.inner_lr}: give a rate > 0")
 
 
 def score(net: Net, fast: Fast, task: Tensor, item: Tensor, encoded: Encoded | None = None) -> Tensor:

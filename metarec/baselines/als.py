@@ -6,6 +6,7 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.errors import InputError, at_least
 from metarec.nets.base import Net
 
 
@@ -31,6 +32,9 @@ class AlternatingLeastSquares(Algorithm):
         self, net: Net, factors: int = 10, regularisation: float = 5.0, sweeps: int = 15, seed: int = 0
     ) -> None:
         super().__init__()
+        at_least(1, factors=factors, sweeps=sweeps)
+        if not regularisation > 0:
+            raise InputError(f"regularisation {regularisation}: give a number > 0")
         self.factors, self.regularisation, self.sweeps, self.seed = factors, regularisation, sweeps, seed
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("item", torch.zeros(net.schema["items"], factors + 1))

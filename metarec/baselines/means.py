@@ -6,6 +6,7 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.errors import at_least
 from metarec.nets.base import Net
 
 
@@ -25,6 +26,7 @@ class Means(Algorithm):
 
     def __init__(self, net: Net, item_shrinkage: float = 0.0) -> None:
         super().__init__()
+        at_least(0, item_shrinkage=item_shrinkage)
         self.item_shrinkage = item_shrinkage
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("item_bias", torch.zeros(net.schema["items"]))
@@ -114,6 +116,8 @@ class ItemUserBias(Means):
 
     def __init__(self, net: Net, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0, sweeps: int = 10) -> None:
         super().__init__(net, item_shrinkage)
+        at_least(0, user_shrinkage=user_shrinkage)
+        at_least(1, sweeps=sweeps)
         self.user_shrinkage, self.sweeps = user_shrinkage, sweeps
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:

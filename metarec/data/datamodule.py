@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from metarec.data.ratings import Ratings
 from metarec.data.splits import Scenario, Split
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, draw, pack, require
-from metarec.errors import InputError
+from metarec.errors import InputError, at_least
 
 
 class TrainEpisodes(Dataset[TaskBatch]):
@@ -164,15 +164,9 @@ class EpisodeDataModule(LightningDataModule):
             raise InputError(f"data.order {order!r}: give 'random' or 'time'")
         if eval_support is None and eval_query is None:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
-        for name, value in (
-            ("train_query", train_query),
-            ("eval_support", eval_support),
-            ("eval_query", eval_query),
-            ("batch_size", batch_size),
-            ("eval_batch_size", eval_batch_size),
-        ):
-            if value is not None and value < 1:
-                raise InputError(f"data.{name} {value}: give a number >= 1")
+        at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
+        at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size)
+        at_least(0, data__num_workers=num_workers)
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
         self.ratings, self.scenario, self.shuffle = ratings, scenario, order == "random"

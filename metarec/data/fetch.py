@@ -120,6 +120,7 @@ class Download:
         """Download the archive into a folder; raises FetchError if that fails."""
         import pooch  # slow to import, and needed once
 
+        pooch.get_logger().setLevel(logging.WARNING)
         downloader = pooch.HTTPDownloader(timeout=30)
         try:
             known = f"sha256:{self.sha256}"
@@ -219,11 +220,8 @@ def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document
 def _cached(folder: Path, archives: Sequence[Archive]) -> tuple[Path, str] | None:
     for archive in archives:
         path = folder / archive.file
-        if not path.is_file():
-            continue
-        if _has_digest(path, archive.sha256):
+        if path.is_file() and _has_digest(path, archive.sha256):
             return path, f"cache ({archive.source})"
-        logger.warning("%s is damaged (its SHA-256 is not the known one); fetching it again", path)
     return None
 
 
@@ -240,6 +238,8 @@ def _fetch_first(name: str, archives: Sequence[Archive], folder: Path) -> tuple[
 
 def _store(archive: Archive, folder: Path) -> Path:
     target = folder / archive.file
+    if target.is_file():
+        logger.warning("%s is damaged (its SHA-256 is not the known one); fetching it again", target)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
         fetched = archive.fetch(Path(scratch))
         if not _has_digest(fetched, archive.sha256):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
+from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net, Schema, known_rows
 from metarec.nets.features import Dense, Embedder
 
@@ -123,6 +124,10 @@ class NeuMF(Net):
         std: float = 0.1,
     ) -> None:
         super().__init__(schema)
+        at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=None))
+        at_least(0, std=std)
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout {dropout}: give a share >= 0 and < 1")
         self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
 

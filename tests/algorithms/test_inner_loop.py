@@ -161,7 +161,7 @@ def test_patterns(net: Net) -> None:
         "decoder.layers.0.weight",
         "decoder.layers.0.bias",
     ]
-    with pytest.raises(InputError, match=r"'user_pior' matches no parameter.*nearest \['user_prior'"):
+    with pytest.raises(InputError, match=r"'user_pior' matches no parameter.*did you mean user_prior"):
         adapting(net, ["user_pior"])
     with pytest.raises(InputError, match="adapts: nothing; give at least one of"):
         adapting(net, [])

@@ -1,0 +1,99 @@
+"""What the parsers of options and configurations refuse, said in plain words with the nearest right name."""
+
+import argparse
+import difflib
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterable
+from typing import Any
+
+KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "tuple": "a list",
+    "list": "a list",
+    "collections.abc.Sequence": "a list",
+    "collections.abc.Iterable": "a list",
+    "dict": "a mapping",
+    "NoneType": "null",
+}
+"""How a type is called where values are written down."""
+
+
+def did_you_mean(wrong: str, names: Iterable[str], cutoff: float = 0.7) -> str:
+    """A hint to add to a message, such as ``; did you mean trainer.max_epochs?``; empty where no name is near.
+
+    Args:
+        wrong: the name that was given.
+        names: names that would have been right; of dotted ones, the last part counts.
+        cutoff: similarity below which a name is not near, 0 to 1.
+    """
+    last = {name.rsplit(".", 1)[-1]: name for name in reversed(list(names))}
+    found = difflib.get_close_matches(wrong.rsplit(".", 1)[-1], list(last), n=2, cutoff=cutoff)
+    whole = difflib.get_close_matches(wrong, list(last.values()), n=1, cutoff=max(cutoff, 0.8))
+    near = list(dict.fromkeys([*whole, *(last[name] for name in found)]))[:2]
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def explained(message: str, parser: argparse.ArgumentParser) -> str:
+    """A parser's error message in one plain line, with the nearest right name.
+
+    Args:
+        message: what argparse or jsonargparse says.
+        parser: the parser that says it, whose options and commands are the right names.
+    """
+    text = _plain(re.sub(r"\s+", " ", message).strip())
+    wrong, names = _wrong_name(text)
+    return text + (did_you_mean(wrong, names or _options(parser)) if wrong else "")
+
+
+def _plain(text: str) -> str:
+    """One line of jsonargparse without the names of Python's types."""
+    key, _, rest = re.sub(r'^Parser key "([^"]+)": ', r"\1\n", text).rpartition("\n")
+    absent = re.search(r"module '[\w.]+' has no attribute '\w+'", rest)
+    kinds = [_kind(part) for part in re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[[^]]*\])", rest)]
+    given = re.search(r"(?:Got value|Given value): (.+?)(?: Subclass types expect .*)?$", rest)
+    if absent:
+        rest = absent.group()
+    elif kinds and given:
+        rest = f"{given.group(1)!r} is not {' or '.join(dict.fromkeys(kinds))}"
+    elif given:
+        rest = re.sub(r" Subclass types expect .*", "; give its class_path", rest)
+    return f"{key}: {rest}" if key else rest
+
+
+def _kind(expected: str) -> str:
+    """A type's name in plain words; of a Literal, its values."""
+    name = re.sub(r"^<class '([\w.]+)'>$|^typing\.Literal\[(.*)\]$", r"\1\2", expected)
+    return KINDS.get(name, name if expected.startswith("<class") else f"one of {name}")
+
+
+def _wrong_name(text: str) -> tuple[str, list[str]]:
+    """The name that a message complains of, and right ones that the message itself leads to."""
+    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
+        return found.group(2), _names_in(found.group(1))
+    if found := re.search(r"'?([^' ]+)'? is not .*?one of (.*)|invalid choice: '(\S+)' \(choose from (.*)\)", text):
+        return found.group(1) or found.group(3), re.findall(r"[\w.-]+", found.group(2) or found.group(4))
+    if found := re.search(r"[Oo]ption '([\w.]+)'|arguments: -*([\w.-]+)", text):
+        return found.group(1) or found.group(2), []
+    return "", []
+
+
+def _names_in(path: str) -> list[str]:
+    """What a module holds, its submodules included."""
+    module: Any = importlib.import_module(path)
+    names = [name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)]
+    return [*names, *(entry.name for entry in pkgutil.iter_modules(getattr(module, "__path__", [])))]
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """Names of the options of a parser and of its commands."""
+    names = [name.lstrip("-") for action in parser._actions for name in action.option_strings or [action.dest]]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            names += [name for command in action.choices.values() for name in _options(command)]
+    return [name for name in dict.fromkeys(names) if not name.endswith("+")]
