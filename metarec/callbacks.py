@@ -95,7 +95,9 @@ class SelectAdaptation(Callback):
     def _select(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try the grid on the validation episodes."""
         started = time.perf_counter()
-        inner_loop: Any = pl_module.algorithm.inner_loop  # type: ignore[union-attr]
+        inner_loop: Any = getattr(pl_module.algorithm, "inner_loop", None)
+        if inner_loop is None:
+            raise InputError(f"{type(pl_module.algorithm).__name__} has no inner loop; leave SelectAdaptation out")
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         batches = [trainer.strategy.batch_to_device(batch, pl_module.device) for batch in loader]
         best = math.inf

@@ -26,7 +26,7 @@ examples:
               -c configs/net/neumf.yaml -c configs/algorithm/maml.yaml --trainer.max_epochs=5
       train one model; each -c layer sets one component, options override single values
   metarec fit --help
-      every option of training, the classes' own arguments included
+      every option of training; a class's own: metarec fit --model.net.help metarec.nets.ncf.NeuMF
   metarec run experiments/movielens-100k-user-cold.yaml
       run all methods of a table, skipping what is done
   metarec table experiments/movielens-100k-user-cold.yaml --format md
@@ -156,8 +156,11 @@ def _table(options: argparse.Namespace) -> None:
 
     plan = experiment.load(options.experiment)
     rows = report.records(plan, _results(options), options.seeds)
+    odd = experiment.ran_otherwise(experiment.expand(plan, _results(options), options.seeds))
+    if odd:
+        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
     text = {
-        "md": lambda: report.as_markdown(rows, plan),
+        "md": lambda: report.as_markdown(rows, plan, odd),
         "csv": lambda: report.as_csv(rows),
         "json": lambda: report.as_json(rows),
     }[options.format]()

@@ -134,11 +134,20 @@ def _explained(error: Exception) -> str:
 
 def _check(experiment: Experiment, path: Path) -> None:
     """Refuse names that nothing stands behind."""
+    for key in ("metrics", "seeds", "methods"):
+        if not getattr(experiment, key):
+            raise InputError(f"{path}: {key} is empty; give at least one")
     methods = list(experiment.methods)
     named = [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]
     for name in named:
         if name not in methods:
             raise InputError(f"{path}: {_no_method(name, methods)}")
+    for name, method in experiment.methods.items():
+        source = method.weights_from and experiment.methods[method.weights_from]
+        if source and (not source.train or source.weights_from):
+            raise InputError(
+                f"{path}: {name}: weights_from {method.weights_from}, which trains none; name one that does"
+            )
     for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
@@ -180,7 +189,7 @@ def expand(
 
 
 def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
-    """Refuse jobs whose configuration has a wrong name or value, or that leave a metric of the table unmeasured.
+    """Refuse jobs whose configuration has a wrong name or type, or that leave a metric of the table unmeasured.
 
     Raises:
         InputError: names the first metric that is not there. A wrong option ends the program as it would in the job.
@@ -246,6 +255,12 @@ def run(jobs: Sequence[Job]) -> list[Job]:
         if not _run_one(job):
             failed.append(job)
     return failed
+
+
+def ran_otherwise(jobs: Sequence[Job]) -> list[str]:
+    """Methods of finished jobs whose command, layers or borrowed weights were not those of the job."""
+    finished = [job for job in jobs if (job.folder / "metrics.json").exists()]
+    return list(dict.fromkeys(job.method for job in finished if not job.done))
 
 
 def _run_one(job: Job) -> bool:

@@ -29,7 +29,7 @@ def did_you_mean(wrong: str, names: Iterable[str], cutoff: float = 0.7) -> str:
 
     Args:
         wrong: the name that was given.
-        names: names that would have been right; of dotted ones, the last part counts.
+        names: names that would have been right; of dotted ones, the last part may match alone.
         cutoff: similarity below which a name is not near, 0 to 1.
     """
     last = {name.rsplit(".", 1)[-1]: name for name in reversed(list(names))}
@@ -54,15 +54,20 @@ def explained(message: str, parser: argparse.ArgumentParser) -> str:
 def _plain(text: str) -> str:
     """One line of jsonargparse without the names of Python's types."""
     key, _, rest = re.sub(r'^Parser key "([^"]+)": ', r"\1\n", text).rpartition("\n")
+    rest = re.sub(r"- Expected a path but .*? either not accessible or invalid ", "", rest)
     absent = re.search(r"module '[\w.]+' has no attribute '\w+'", rest)
     kinds = [_kind(part) for part in re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[[^]]*\])", rest)]
-    given = re.search(r"(?:Got value|Given value): (.+?)(?: Subclass types expect .*)?$", rest)
+    if re.search(r"dot import path|Not a valid subclass|callable class|Subclass types", rest):
+        kinds.insert(0, "a known class_path")
+    given = re.search(
+        r"^(?:.*(?:Got value|Given value)|- Expected a dot import path string): (.+?)(?: Subclass types expect .*)?$",
+        rest,
+    )
     if absent:
         rest = absent.group()
     elif kinds and given:
-        rest = f"{given.group(1)!r} is not {' or '.join(dict.fromkeys(kinds))}"
-    elif given:
-        rest = re.sub(r" Subclass types expect .*", "; give its class_path", rest)
+        value = re.sub(r"^Namespace\(class_path='([\w.]+)'.*", r"\1", given.group(1))
+        rest = f"{value!r} is not {' or '.join(dict.fromkeys(kinds))}"
     return f"{key}: {rest}" if key else rest
 
 
@@ -74,12 +79,26 @@ def _kind(expected: str) -> str:
 
 def _wrong_name(text: str) -> tuple[str, list[str]]:
     """The name that a message complains of, and right ones that the message itself leads to."""
+    if found := re.search(r"'([\w.]+)' is not a known class_path", text):
+        return _first_unknown(found.group(1).split("."))
     if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
         return found.group(2), _names_in(found.group(1))
     if found := re.search(r"'?([^' ]+)'? is not .*?one of (.*)|invalid choice: '(\S+)' \(choose from (.*)\)", text):
         return found.group(1) or found.group(3), re.findall(r"[\w.-]+", found.group(2) or found.group(4))
     if found := re.search(r"[Oo]ption '([\w.]+)'|arguments: -*([\w.-]+)", text):
         return found.group(1) or found.group(2), []
+    return "", []
+
+
+def _first_unknown(path: list[str]) -> tuple[str, list[str]]:
+    """The first part of an import path that is not there, and what is there in its place."""
+    for number in range(1, len(path)):
+        try:
+            names = _names_in(".".join(path[:number]))
+        except ImportError:
+            break
+        if path[number] not in names:
+            return path[number], names
     return "", []
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.files import write_text
+from metarec.metrics import higher_is_better
 from metarec.metrics.intervals import Interval, mean_interval, paired_interval
 
 Record = dict[str, Any]
@@ -32,6 +33,10 @@ FIELDS = (
     "missing",
     "seeds",
 )
+
+
+ROUNDING = 1e-6
+"""A gain that is smaller comes from rounding: the method adapts nothing."""
 
 
 def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> list[Record]:
@@ -75,13 +80,13 @@ def _done(folder: Path) -> bool:
 
 
 def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Record], results: Path) -> None:
-    """All runs must have the same data and split and the same rows of the same users, or pairs would be wrong."""
+    """All runs must have the same data, split and test episodes, or pairs would be wrong."""
     columns = ["user", "support_size", "query_size"]
     tasks = {tuple(table[columns].itertuples(index=False, name=None)) for runs in tables.values() for table in runs}
-    sources = {(summary["data"]["digest"], summary["split"]["digest"]) for summary in summaries}
+    sources = {tuple(s.get(part, {}).get("digest") for part in ("data", "split", "episodes")) for s in summaries}
     if len(tasks) > 1 or len(sources) > 1:
         raise InputError(
-            f"{results}: runs tested different users or ratings; run them again with the same data and split"
+            f"{results}: runs tested different users or ratings; run them again with the same data, split and order"
         )
 
 
@@ -92,7 +97,7 @@ def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, ...]]:
         zero, adapted = f"zero_shot/{metric}", f"adapted/{metric}"
         columns[metric] = (adapted,)
         columns[f"zero_shot_{metric}"] = (zero,)
-        columns[f"gain_{metric}"] = (adapted, zero) if metric.startswith("ndcg") else (zero, adapted)
+        columns[f"gain_{metric}"] = (adapted, zero) if higher_is_better(metric) else (zero, adapted)
     return {**columns, "adapt_seconds": ("seconds",)}
 
 
@@ -157,8 +162,14 @@ def as_csv(rows: Sequence[Record]) -> str:
     return text.getvalue().rstrip("\n")
 
 
-def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
-    """A Markdown table: one row a method, with intervals in the cells and the caption above."""
+def as_markdown(rows: Sequence[Record], experiment: Experiment, odd: Sequence[str] = ()) -> str:
+    """A Markdown table: one row a method, with intervals in the cells and the caption above.
+
+    Args:
+        rows: what `records` returns.
+        experiment: the experiment.
+        odd: methods to name in the caption, since they ran with other options than the experiment says.
+    """
     first = experiment.metrics[0]
     by_method: dict[str, dict[str, Record]] = {}
     for row in rows:
@@ -179,14 +190,15 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
                 [
                     method,
                     *(_cell(cells[metric]) for metric in experiment.metrics),
-                    _cell(gain) if gain["mean"] else "-",
+                    _cell(gain) if abs(gain["mean"] or 0.0) > ROUNDING else "-",
                     _cell(score, "difference"),
                     _number(cells["fit_seconds"]["mean"], 0),
                     _cell(cells["adapt_seconds"], scale=1000),
                 ]
             )
         )
-    return "\n".join([_caption(rows, experiment), "", *lines])
+    warning = [f"**Not as the experiment file says now: {', '.join(odd)}.**", ""] if odd else []
+    return "\n".join([*warning, _caption(rows, experiment), "", *lines])
 
 
 def _caption(rows: Sequence[Record], experiment: Experiment) -> str:
@@ -219,7 +231,8 @@ def _cell(row: Record, kind: str = "", scale: float = 1.0) -> str:
     mean, low, high = (row[name] for name in names)
     if mean is None:
         return "-"
-    return f"{scale * mean:.3f} [{scale * low:.3f}, {scale * high:.3f}]"
+    mean, low, high = (round(scale * value, 3) + 0.0 for value in (mean, low, high))  # + 0.0: no -0.000
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
-from metarec.errors import InputError
+from metarec.errors import InputError, at_least
 from metarec.files import read_yaml, write_text
 from metarec.messages import explained
 from metarec.module import MetaModule
@@ -75,12 +75,14 @@ class MetarecCLI(LightningCLI):
             arguments = getattr(logger, "init_args", None)
             if arguments is not None and "save_dir" in arguments and arguments.save_dir in (None, "."):
                 arguments.save_dir = config.trainer.default_root_dir or "."
-                Path(arguments.save_dir).mkdir(parents=True, exist_ok=True)
+                _make_folder(arguments.save_dir)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
         config = self._get(self.config_init, "trainer")
         callbacks = [*(config["callbacks"] or []), RunFolder()]
+        _make_folder(config["default_root_dir"] or ".")
+        at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
         if config["enable_progress_bar"] is not False:
             callbacks.append(RichProgressBar(leave=False))
         try:
@@ -145,13 +147,27 @@ def _check_layer(path: Path) -> None:
             raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")
 
 
+def _make_folder(folder: str) -> None:
+    """Make the run folder.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"trainer.default_root_dir {folder}: cannot be made ({error.strerror}); name a folder that can"
+        ) from error
+
+
 def _check_checkpoint(path: str | None) -> None:
     """Refuse weights that are missing or cannot be loaded safely.
 
     Raises:
         InputError: names the file and the cure.
     """
-    if path is None or str(path) in ("best", "last"):
+    if path is None:
         return
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -169,6 +185,7 @@ def _silence_noise() -> None:
     for message in (
         ".*does not have many workers.*",  # drawing a batch takes a millisecond
         ".*exists and is not empty.*",  # a run may be repeated in its folder
+        ".*dataloader is not resumable.*",  # batches are drawn by step, so it is
         ".*LeafSpec.*",  # Lightning's own call of torch
         ".*loading a checkpoint outside the .fit. stage.*",  # the averaged weights are the ones to test
         ".*The dirpath has changed.*",  # borrowed weights lie in another run's folder
@@ -186,6 +203,10 @@ def run(arguments: list[str]) -> None:
         _run_cli(MetarecCLI, arguments)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
+    except RuntimeError as error:  # what Lightning says of callbacks that cannot work
+        if not str(error).startswith(("Early stopping conditioned", "Found more than one stateful callback")):
+            raise
+        raise InputError(f"trainer.callbacks: {' '.join(str(error).split())}") from error
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:

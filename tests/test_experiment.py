@@ -65,6 +65,9 @@ def test_only_some_seeds_and_methods(small: Path, tmp_path: Path) -> None:
         ("reference: mean", "referense: mean", "unknown key 'referense'; did you mean reference"),
         ("train: false", "trian: false", "unknown key 'trian'; did you mean train"),
         ("reference: mean", "reference: maen", "no method 'maen'; did you mean mean"),
+        ("metrics: [mae]", "metrics: []", "metrics is empty"),
+        ("seeds: [0, 1]", "seeds: []", "seeds is empty"),
+        ("weights_from: plain", "weights_from: mean", "tuned: weights_from mean, which trains none"),
         ("weights_from: plain", "weights_from: plan", "no method 'plan'; did you mean plain"),
         ("seeds: [0, 1]", "seeds: [zero]", r"seeds\[0\]: Value 'zero'"),
         ("seeds: [0, 1]", "seeds: many", "seeds: this is no list"),
@@ -132,6 +135,8 @@ def test_what_changed_is_run_again(jobs: list[Job], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(experiment.subprocess, "run", process)
     experiment.run(jobs)
     changed = dataclasses.replace(jobs[1], command=[*jobs[1].command, "--data.seed=3"])
+    assert experiment.ran_otherwise(jobs) == []
+    assert experiment.ran_otherwise([jobs[0], changed]) == ["mean"]
     experiment.run([jobs[0], changed])
     assert process.ran == ["plain", "mean", "tuned", "mean"]
     Path(jobs[0].layers[0]).write_text("trainer: {max_epochs: 9}\n")

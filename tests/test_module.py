@@ -238,6 +238,13 @@ def test_weights_of_another_split_or_net_are_refused(ratings: Ratings, tmp_path:
         trainer_of(tmp_path).test(wider, datamodule=data_of(ratings), ckpt_path=best)
 
 
+def test_an_epoch_cut_short_has_the_same_length_each_time(ratings: Ratings, tmp_path: Path) -> None:
+    assert len(data_of(ratings).train_dataloader()) == 3
+    trainer = trainer_of(tmp_path, max_epochs=4, limit_train_batches=2)
+    trainer.fit(module_of(ratings), datamodule=data_of(ratings))
+    assert trainer.global_step == 8
+
+
 def test_training_stops_early(ratings: Ratings, tmp_path: Path) -> None:
     """Told that a rising error is good, it stops once the error has fallen for as long as its patience."""
     stop = EarlyStopping("val/adapted/mae", mode="max", patience=3)

@@ -160,3 +160,15 @@ def test_table_command(results: Path, capsys: pytest.CaptureFixture[str]) -> Non
     rows = json.loads(capsys.readouterr().out)
     assert {row["method"] for row in rows} == {"maml"}
     assert pick(rows, "maml", "rmse")["seeds"] == 1
+
+
+def test_runs_on_other_episodes_are_refused(results: Path) -> None:
+    path = results / "maml" / "seed-0" / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "episodes": {"digest": "other"}}))
+    with pytest.raises(InputError, match="tested different users or ratings"):
+        report.records(EXPERIMENT, results)
+
+
+def test_rows_that_ran_otherwise_are_named(results: Path) -> None:
+    text = report.as_markdown(report.records(EXPERIMENT, results), EXPERIMENT, ["maml"])
+    assert text.startswith("**Not as the experiment file says now: maml.**")

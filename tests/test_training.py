@@ -97,6 +97,11 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
         ("--model.algorithm.class_path=metarec.algorithms.maml.MAMLX", "did you mean MAML?"),
         ("--model.algorithm.class_path=metarec.algorithms.mamml.MAML", "did you mean maml?"),
         ("--data.ratings.class_path=metarec.data.sources.movielens_10k", "did you mean movielens_100k or"),
+        ("--model.algorithm.class_path=metarec.algorithmss.maml.MAML", "did you mean algorithms?"),
+        ("--data.scenario=UserCould", "data.scenario: 'UserCould' is not a known class_path"),
+        ("--model.optimizer=Adm", "model.optimizer: 'Adm' is not a known class_path"),
+        ("--trainer.logger=foo", "trainer.logger: 'foo' is not a known class_path or a list"),
+        ("--model.lr_scheduler=3", "model.lr_scheduler: '3' is not a known class_path or null"),
         ("--data.order=randm", "data.order: 'randm' is not one of 'random', 'time'; did you mean random?"),
         ("--trainer.precision=bf17-mixed", "did you mean bf16-mixed"),
     ],
@@ -117,7 +122,7 @@ def test_mistyped_options_are_refused_with_the_nearest_name(
         ("data: [", "layer.yaml: not YAML"),
         ("- 3", "holds no keys"),
         ("trainer: 3", "layer.yaml: trainer is 3; give it keys"),
-        ("data: {ratings: 3}", "data.ratings: Not a valid subclass of Ratings"),
+        ("data: {ratings: 3}", "data.ratings: '3' is not a known class_path"),
     ],
 )
 def test_mistyped_keys_are_refused_with_the_nearest_name(
@@ -154,6 +159,10 @@ def test_missing_layer(capsys: pytest.CaptureFixture[str]) -> None:
         ("--model.net.init_args.hidden=[4,0]", "hidden 0: give a number >= 1"),
         ("--model.algorithm.init_args.inner_lr=-1", "inner_lr -1.0: give a rate > 0"),
         ("--model.optimizer.init_args.lr=-1", "optimizer or lr_scheduler: Invalid learning rate: -1.0"),
+        ("--data.scenario.init_args.seed=-1", "seed -1: give a number >= 0"),
+        ("--trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch 0: give a number >= 1"),
+        ("--ckpt_path=best", "best: cannot be read"),
+        ("--trainer.default_root_dir=/proc/x", "/proc/x: cannot be made"),
         ("--data.num_workers=-2", "data.num_workers -2: give a number >= 0"),
     ],
 )
@@ -167,6 +176,22 @@ def test_values_that_cannot_be_are_one_line(
     assert line.startswith("metarec: error: ")
     assert expected in line
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"config.yaml"}
+
+
+@pytest.mark.usefixtures("movielens")
+def test_early_stopping_without_validation_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        metarec(
+            "fit",
+            f"--trainer.default_root_dir={tmp_path}",
+            "--trainer.accelerator=cpu",
+            "--trainer.enable_progress_bar=false",
+            "--trainer.max_epochs=1",
+            "--trainer.limit_val_batches=0",
+        )
+    assert stopped.value.code == 2
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("metarec: error: trainer.callbacks: Early stopping conditioned on metric")
 
 
 class MakeOnly(training.MetarecCLI):

@@ -72,8 +72,8 @@ class InnerLoop:
     """How a net adapts: theta_i = theta - inner_lr * grad L_i(theta), `adaptation_steps` times.
 
     L_i is the mean squared error over the support set of task i; with `shrinkage` c, the sum over its n ratings
-    divided by n + c instead of n, so that few ratings move the parameters less than many. In one step on a user
-    bias alone, that is the shrunk mean residual that ordinary bias models use.
+    divided by n + c instead of n, so that few ratings move the parameters less than many. In one step of
+    size 1/2 on a user bias alone, that is the shrunk mean residual that ordinary bias models use.
 
     Attributes:
         names: parameters that adapt, as `adapting` returns them.

