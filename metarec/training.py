@@ -67,21 +67,21 @@ class MetarecCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Check the weights; keep the loggers' files in the run folder."""
+        """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
         _check_checkpoint(config.ckpt_path)
+        folder = config.trainer.default_root_dir or "."
+        _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
             arguments = getattr(logger, "init_args", None)
             if arguments is not None and "save_dir" in arguments and arguments.save_dir in (None, "."):
-                arguments.save_dir = config.trainer.default_root_dir or "."
-                _make_folder(arguments.save_dir)
+                arguments.save_dir = folder
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
         config = self._get(self.config_init, "trainer")
         callbacks = [*(config["callbacks"] or []), RunFolder()]
-        _make_folder(config["default_root_dir"] or ".")
         at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
         if config["enable_progress_bar"] is not False:
             callbacks.append(RichProgressBar(leave=False))

@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from metarec.metrics import collection
+from metarec.metrics import collection, higher_is_better
 from metarec.metrics.collection import MeanAbsoluteErrorPerTask, NDCGPerTask, TaskMetric, rating_metrics
 from metarec.metrics.functional import mae, ndcg, rmse
 
@@ -137,3 +137,8 @@ def test_two_processes_compute_the_mean_over_all_tasks(tmp_path: Path) -> None:
         mean, tasks = torch.load(tmp_path / f"{rank}.pt")
         assert mean == 5
         assert tasks == own
+
+
+def test_tables_and_classes_agree_on_what_is_better() -> None:
+    for name, metric in rating_metrics().items():
+        assert metric.higher_is_better == higher_is_better(name)
