@@ -10,7 +10,8 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm, squared_error
-from metarec.data.datamodule import EpisodeDataModule, mixed_seed
+from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics

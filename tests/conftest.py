@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.draws import draw
 from metarec.data.ratings import FeatureTable, Ratings, encode, encode_sets
 from metarec.data.splits import UserCold
-from metarec.data.tasks import EpisodeSizes, TaskBatch, draw, pack
+from metarec.data.tasks import EpisodeSizes, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.ncf import NeuMF

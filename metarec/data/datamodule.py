@@ -1,132 +1,19 @@
 """EpisodeDataModule: the LightningDataModule that yields batches of tasks."""
 
 import hashlib
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
 from metarec.data.ratings import Ratings
 from metarec.data.splits import Scenario, Split
-from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, draw, pack, require
+from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, pack, require
 from metarec.errors import InputError, at_least
-
-
-class TrainEpisodes(Dataset[TaskBatch]):
-    """Training batches by global step: batch t is a function of (seed, t) alone.
-
-    Tasks come in an endless stream of shuffled passes; step t takes the t-th run of `batch_size` tasks, so
-    every batch is full. With several ranks each takes its equal share of the same global batch.
-
-    Args:
-        tasks: the packed training tasks.
-        sizes: support and query sizes.
-        batch_size: tasks a step, over all ranks.
-        seed: episode seed.
-        shuffle: draw support and query at random, else in time order.
-        rank: which share to take.
-        ranks: how many shares there are; must divide `batch_size`.
-    """
-
-    def __init__(
-        self,
-        tasks: PackedTasks,
-        sizes: EpisodeSizes,
-        batch_size: int,
-        seed: int,
-        shuffle: bool,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        if batch_size % ranks:
-            raise InputError(f"batch_size {batch_size} does not divide among {ranks} processes; use a multiple")
-        self.tasks, self.sizes, self.batch_size, self.seed = tasks, sizes, batch_size, seed
-        self.shuffle, self.rank, self.ranks = shuffle, rank, ranks
-        self._passes: dict[int, torch.Tensor] = {}
-
-    def __len__(self) -> int:
-        """Steps an epoch: enough to see every task."""
-        return -(-len(self.tasks.task) // self.batch_size)
-
-    def __getitem__(self, step: int) -> TaskBatch:
-        """The batch of global step `step`, or this rank's share of it."""
-        places = torch.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, 1, step))
-        batch = draw(self.tasks, self._stream(places), self.sizes, generator, self.shuffle)
-        if self.ranks == 1:
-            return batch
-        return _share(batch, slice(self.rank, None, self.ranks))
-
-    def _stream(self, places: torch.Tensor) -> torch.Tensor:
-        """Tasks at the given places of the endless stream of shuffled passes."""
-        count = len(self.tasks.task)
-        wanted = range(int(places[0]) // count, int(places[-1]) // count + 1)
-        self._passes = {
-            number: self._passes[number] if number in self._passes else self._pass(number) for number in wanted
-        }
-        stacked = torch.cat(list(self._passes.values()))
-        return stacked[places - wanted.start * count]
-
-    def _pass(self, number: int) -> torch.Tensor:
-        """All tasks in the order of pass `number`."""
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, 0, number))
-        return torch.randperm(len(self.tasks.task), generator=generator)
-
-
-class EvalEpisodes(Dataset[TaskBatch]):
-    """Validation or test batches: each task once, always with the same support and query rows.
-
-    Args:
-        tasks: packed tasks, their order already final.
-        sizes: support and query sizes.
-        batch_size: tasks a batch.
-        shuffle: whether the packed order is a shuffled one.
-        rank: which share of the tasks to take.
-        ranks: how many shares there are; shares may differ by one task, none is taken twice.
-    """
-
-    def __init__(
-        self,
-        tasks: PackedTasks,
-        sizes: EpisodeSizes,
-        batch_size: int,
-        shuffle: bool,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        self.tasks, self.sizes, self.shuffle = tasks, sizes, shuffle
-        self.batches = torch.split(torch.arange(rank, len(tasks.task), ranks), batch_size)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, number: int) -> TaskBatch:
-        """Batch `number`."""
-        return draw(self.tasks, self.batches[number], self.sizes, None, self.shuffle)
-
-
-class StepSampler(Sampler[int]):
-    """Yields the global steps of one epoch, from wherever training stands; exact after a resume.
-
-    Args:
-        module: the data module, whose trainer knows the steps done so far.
-        steps: steps an epoch.
-    """
-
-    def __init__(self, module: LightningDataModule, steps: int) -> None:
-        self.module, self.steps = module, steps
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[int]:
-        trainer = self.module.trainer
-        done = trainer.fit_loop.epoch_loop.batch_progress.total.ready if trainer is not None else 0
-        yield from range(done, done + self.steps)  # the trainer stops at the end of its epoch, which may be earlier
 
 
 class EpisodeDataModule(LightningDataModule):
@@ -144,6 +31,8 @@ class EpisodeDataModule(LightningDataModule):
         eval_batch_size: validation and test tasks a batch.
         seed: seed of the training episodes.
         num_workers: processes that draw training episodes; 0 is fastest for packed tasks.
+        length_sorted: fill each training batch with tasks of similar support length, out of some 12 batches drawn
+            together. Less padding, so faster; but tasks with few and with many ratings no longer meet in a batch.
     """
 
     def __init__(
@@ -159,6 +48,7 @@ class EpisodeDataModule(LightningDataModule):
         eval_batch_size: int = 128,
         seed: int = 0,
         num_workers: int = 0,
+        length_sorted: bool = False,
     ) -> None:
         super().__init__()
         if order not in ("random", "time"):
@@ -174,7 +64,7 @@ class EpisodeDataModule(LightningDataModule):
         self.train_sizes = EpisodeSizes(*train_support, train_query)
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.seed, self.num_workers = seed, num_workers
+        self.seed, self.num_workers, self.length_sorted = seed, num_workers, length_sorted
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -215,11 +105,9 @@ class EpisodeDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[TaskBatch]:
         """Training episodes, one batch a global step."""
         require(self.train_tasks, self.train_sizes, "training")
-        episodes = TrainEpisodes(
-            self.train_tasks, self.train_sizes, self.batch_size, self.seed, self.shuffle, *self._ranks()
-        )
-        sampler = StepSampler(self, len(episodes))
-        return DataLoader(episodes, batch_size=None, sampler=sampler, num_workers=self.num_workers)
+        options = (self.batch_size, self.seed, self.shuffle, *self._ranks(), self.length_sorted)
+        episodes = TrainEpisodes(self.train_tasks, self.train_sizes, *options)
+        return _loader(episodes, sampler=StepSampler(self, len(episodes)), num_workers=self.num_workers)
 
     def val_dataloader(self) -> DataLoader[TaskBatch]:
         """Validation episodes."""
@@ -236,18 +124,18 @@ class EpisodeDataModule(LightningDataModule):
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
         episodes = EvalEpisodes(tasks, self.eval_sizes, self.eval_batch_size, self.shuffle, *self._ranks())
-        return DataLoader(episodes, batch_size=None)
+        return _loader(episodes)
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
 
-def mixed_seed(*parts: int) -> int:
-    """One well-mixed 63-bit seed out of several whole numbers >= 0."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+def _loader(episodes: Dataset[TaskBatch], **options: Any) -> DataLoader[TaskBatch]:
+    """A loader of batches as they are; in pinned memory for a GPU, to which Lightning then copies asynchronously."""
+    pinned = torch.cuda.is_available()
+    return DataLoader(episodes, batch_size=None, collate_fn=_unchanged, pin_memory=pinned, **options)
 
 
-def _share(batch: TaskBatch, rows: slice) -> TaskBatch:
-    """The given tasks of a batch, with the padding of the whole batch."""
-    support, query = (type(part)(*(column[rows] for column in part)) for part in (batch.support, batch.query))
-    return TaskBatch(batch.task[rows], support, query)
+def _unchanged(batch: Any) -> Any:
+    """Instead of the loader's own conversion, which makes a list of the tuple of buckets."""
+    return batch

@@ -1,8 +1,7 @@
-"""Tasks, packed once into contiguous tensors, and the episodes drawn from them by tensor indexing.
+"""Tasks, packed once into contiguous tensors, and the padded batches of episodes that algorithms work on.
 
 Packing is the compressed-row form: task t owns the positions ``offset[t] .. offset[t + 1]`` of the flat
-columns. Drawing a batch costs one sort of random keys and one index operation a column; no Python loop runs
-over tasks or ratings.
+columns. `metarec.data.draws` makes batches of them by index operations.
 """
 
 from typing import NamedTuple
@@ -29,18 +28,37 @@ class Rows(NamedTuple):
     mask: Tensor
 
 
+class Bucket(NamedTuple):
+    """A run of tasks of similar support length in a batch, and the widths that hold all their rows.
+
+    Attributes:
+        start: its first task.
+        stop: the task behind its last one.
+        support: columns of the support set that its tasks need.
+        query: columns of the query set that they need.
+    """
+
+    start: int
+    stop: int
+    support: int
+    query: int
+
+
 class TaskBatch(NamedTuple):
-    """One episode of each of T tasks.
+    """One episode of each of T tasks; the order of the tasks carries no meaning.
 
     Attributes:
         task: user rows, shape (T,), int64.
         support: what the inner loop adapts on.
         query: what the adapted model is judged on.
+        buckets: runs of tasks that cover the batch and need less padding each than the whole; empty: one run,
+            the batch. They change how fast a batch is computed, not what comes out; see `parts`.
     """
 
     task: Tensor
     support: Rows
     query: Rows
+    buckets: tuple[Bucket, ...] = ()
 
 
 class PackedTasks(NamedTuple):
@@ -122,64 +140,27 @@ def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
         )
 
 
-def draw(
-    tasks: PackedTasks, chosen: Tensor, sizes: EpisodeSizes, generator: torch.Generator | None, shuffle: bool
-) -> TaskBatch:
-    """Draw one episode of each chosen task.
+def parts(batch: TaskBatch) -> list[TaskBatch]:
+    """The buckets of a batch, each a batch of views without the padding that it can do without.
 
-    Shuffled, the query set is drawn first and the support set from what is left, so that with a fixed order
-    and a fixed query size the query rows stay the same whatever the support size. In time order the support
-    set is the earliest ratings and the query set the ones that follow.
-
-    Args:
-        tasks: the packed tasks.
-        chosen: positions of T tasks in `tasks`, shape (T,); a task may stand there twice.
-        sizes: support and query sizes.
-        generator: source of the random order and support sizes; null: the packed order is used as it is.
-        shuffle: whether the packed order has no meaning (query first), or is time (support first).
+    Their tasks, one part after the other, are those of the batch. A batch without buckets is its own one part.
     """
-    length = tasks.lengths[chosen]
-    support, query = _sizes(length, sizes, generator)
-    width = int(length.max())
-    if shuffle and generator is not None:
-        key = torch.rand(len(chosen), width, generator=generator)
-        key.masked_fill_(torch.arange(width) >= length[:, None], 2.0)
-        order = key.argsort(dim=1)
-    else:
-        order = torch.arange(width).expand(len(chosen), width)
-    start_support, start_query = (query, torch.zeros_like(query)) if shuffle else (torch.zeros_like(query), support)
-    first = tasks.offset[chosen]
-    return TaskBatch(
-        tasks.task[chosen],
-        _gather(tasks, first, order, start_support, support),
-        _gather(tasks, first, order, start_query, query),
-    )
+    if not batch.buckets:
+        return [batch]
+    return [
+        TaskBatch(
+            batch.task[start:stop],
+            Rows(*(column[start:stop, :support] for column in batch.support)),
+            Rows(*(column[start:stop, :query] for column in batch.query)),
+        )
+        for start, stop, support, query in batch.buckets
+    ]
 
 
 def alone(batch: TaskBatch, number: int) -> TaskBatch:
     """One task of a batch, without padding, as a batch of its own."""
-    parts = (Rows(*(column[number : number + 1, rows.mask[number]] for column in rows)) for rows in batch[1:])
-    return TaskBatch(batch.task[number : number + 1], *parts)
-
-
-def _sizes(length: Tensor, sizes: EpisodeSizes, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Support and query size of each episode, shapes (T,), never more than the task has."""
-    if sizes.low is None or sizes.high is None:
-        query = torch.full_like(length, sizes.query or 1)
-        return length - query, query
-    support = torch.full_like(length, sizes.low)
-    if sizes.high > sizes.low:
-        high = torch.minimum(length - (sizes.query or 1), torch.tensor(sizes.high)).clamp(min=sizes.low)
-        uniform = torch.rand(len(length), generator=generator)
-        support += (uniform * (high - sizes.low + 1)).long()
-    rest = length - support
-    return support, rest if sizes.query is None else rest.clamp(max=sizes.query)
-
-
-def _gather(tasks: PackedTasks, first: Tensor, order: Tensor, start: Tensor, size: Tensor) -> Rows:
-    """Rows ``start .. start + size`` of each task's order, padded to the largest size."""
-    column = torch.arange(int(size.max()))
-    mask = column < size[:, None]
-    place = (start[:, None] + column).clamp(max=order.shape[1] - 1)
-    position = (first[:, None] + order.gather(1, place)).masked_fill(~mask, 0)
-    return Rows(tasks.item[position].masked_fill(~mask, 0), tasks.rating[position].masked_fill(~mask, 0.0), mask)
+    support, query = (
+        Rows(*(column[number : number + 1, rows.mask[number]] for column in rows))
+        for rows in (batch.support, batch.query)
+    )
+    return TaskBatch(batch.task[number : number + 1], support, query)

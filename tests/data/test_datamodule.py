@@ -1,55 +1,14 @@
 import pytest
 import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
 
-from metarec.data.datamodule import EpisodeDataModule, EvalEpisodes, TrainEpisodes
+from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
-from metarec.data.tasks import EpisodeSizes
+from metarec.data.tasks import Bucket
 from metarec.errors import InputError
-from tests.data.test_tasks import TASKS, same
-
-SIZES = EpisodeSizes(2, 6, 5)
-
-
-def episodes(**options: int) -> TrainEpisodes:
-    return TrainEpisodes(TASKS, SIZES, **{"batch_size": 16, "seed": 0, **options}, shuffle=True)
-
-
-def test_a_batch_is_a_function_of_seed_and_step() -> None:
-    first, second = episodes(), episodes()
-    order = [7, 0, 3, 100, 3]
-    drawn = {step: first[step] for step in order}
-    assert all(same(drawn[step], second[step]) for step in sorted(order))
-    assert not same(first[3], first[4])
-    assert not same(first[3], episodes(seed=1)[3])
-
-
-def test_every_pass_sees_every_task_once() -> None:
-    seen = torch.cat([episodes()[step].task for step in range(5)])
-    assert len(seen) == 80
-    for half in seen.split(40):
-        assert torch.equal(half.sort().values, TASKS.task)
-
-
-def test_ranks_share_the_global_batch() -> None:
-    whole = episodes()[4]
-    shares = [episodes(rank=rank, ranks=2)[4] for rank in (0, 1)]
-    for rank, share in enumerate(shares):
-        assert torch.equal(share.task, whole.task[rank::2])
-        assert torch.equal(share.query.item, whole.query.item[rank::2])
-        assert torch.equal(share.support.rating, whole.support.rating[rank::2])
-
-
-def test_batch_size_must_divide() -> None:
-    with pytest.raises(InputError, match="does not divide among 3 processes"):
-        episodes(ranks=3)
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_each_task_is_judged_once(ranks: int) -> None:
-    parts = [EvalEpisodes(TASKS, SIZES, 7, True, rank, ranks) for rank in range(ranks)]
-    seen = torch.cat([part[number].task for part in parts for number in range(len(part))])
-    assert torch.equal(seen.sort().values, TASKS.task)
+from tests.conftest import synthetic_ratings
+from tests.data.test_tasks import same
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(ratings: Ratings) -> None:
@@ -95,3 +54,40 @@ def test_time_order_adapts_to_the_earliest_ratings(ratings: Ratings) -> None:
     shuffled = EpisodeDataModule(ratings, data.scenario, eval_support=4)
     assert data.split.digest == shuffled.split.digest
     assert data.test_digest != shuffled.test_digest
+
+
+LONG = synthetic_ratings(users=60, items=200)
+"""Tasks of 12 to 200 ratings."""
+
+
+def long_episodes(**options: object) -> EpisodeDataModule:
+    return EpisodeDataModule(LONG, UserCold(min_ratings=12), train_support=(2, 150), train_query=5, **options)
+
+
+@pytest.mark.parametrize("length_sorted", [False, True])
+def test_workers_and_transfer_leave_batches_as_they_are(length_sorted: bool) -> None:
+    here = list(long_episodes(length_sorted=length_sorted).train_dataloader())
+    there = list(long_episodes(length_sorted=length_sorted, num_workers=2).train_dataloader())
+    assert same(tuple(here), tuple(there))
+    for batch in (here[0], there[0], move_data_to_device(here[0], torch.device("cpu"))):
+        assert len(batch.buckets) > 1
+        assert type(batch.buckets) is tuple
+        assert all(isinstance(bucket, Bucket) for bucket in batch.buckets)
+    assert same(move_data_to_device(here[0], torch.device("cpu")), here[0])
+
+
+def test_sorting_by_length_is_a_switch() -> None:
+    widths = [
+        sum(batch.support.mask.shape[1] for batch in long_episodes(batch_size=8, **options).train_dataloader())
+        for options in ({"length_sorted": True}, {"length_sorted": False}, {})
+    ]
+    assert widths[0] < 0.8 * widths[1]
+    assert widths[1] == widths[2]
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_batches_are_pinned_for_a_gpu(ratings: Ratings, monkeypatch: pytest.MonkeyPatch, gpu: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    data = EpisodeDataModule(ratings, UserCold(min_ratings=12), train_support=(2, 5))
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert loader.pin_memory is gpu
