@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from metarec.algorithms.base import Algorithm, squared_error
+from metarec.algorithms.base import Algorithm
+from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch, alone
@@ -72,6 +74,11 @@ class MetaModule(LightningModule):
             raise InputError(f"{type(self.algorithm).__name__} has nothing to train; use `metarec test`")
         self.weights = {"epochs": 0, "steps": 0}
 
+    def on_train_start(self) -> None:
+        """Say how the algorithm computes."""
+        for topic, remark in self.algorithm.remarks().items():
+            rank_zero_only(print)(f"{topic}: {remark}")
+
     def on_fit_end(self) -> None:
         """Note how long the last weights were trained."""
         self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step}
@@ -117,7 +124,10 @@ class MetaModule(LightningModule):
     def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
         """Make every random draw of this step a function of (seed, step)."""
         step = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        torch.manual_seed(mixed_seed(self._data().seed, 2, step, self.global_rank))
+        seed = mixed_seed(self._data().seed, 2, step, self.global_rank)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed formats three stack traces where there is no GPU
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
         """The outer loss of one batch; on logging steps also what adaptation does to the support loss."""
@@ -139,7 +149,7 @@ class MetaModule(LightningModule):
         for part, rows in (("support", batch.support), ("query", batch.query)):
             for moment, weights in (("before", {}), ("after", fast)):
                 prediction = self.algorithm.predict(weights, batch.task, rows.item)
-                loss[f"train/{part}_loss_{moment}"] = squared_error(prediction, rows).mean()
+                loss[f"train/{part}_loss_{moment}"] = SQUARED_ERROR.of_tasks(prediction, rows).mean()
         loss["train/gain"] = loss["train/query_loss_before"] - loss["train/query_loss_after"]
         self.algorithm.train()
         return loss

@@ -110,6 +110,7 @@ class RunFolder(Callback):
             "tasks": tasks,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             **{"epochs": 0, "steps": 0, **module.weights},
+            **module.algorithm.remarks(),
             "adaptation": select.chosen if select else {},
             "metrics": means,
             **{name: round(value, 3) for name, value in self.seconds.items()},

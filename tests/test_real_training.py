@@ -55,6 +55,23 @@ def test_two_processes_equal_one(tmp_path: Path, algorithm: str) -> None:
     assert metrics[0] == pytest.approx(metrics[1], abs=1e-6)
 
 
+@pytest.mark.parametrize(("adapts", "steps"), [("decision", 1), ("all", 2)])
+def test_training_ends_at_the_same_metrics_with_every_engine(tmp_path: Path, adapts: str, steps: int) -> None:
+    """In float64, where 48 steps do not blow up the rounding."""
+    layers = [*LAYERS[:-2], "-c=configs/net/melu.yaml", "-c=configs/algorithm/maml.yaml", "--trainer.max_epochs=2"]
+    options = [f"--model.algorithm.adapts=[{adapts}]", f"--model.algorithm.adaptation_steps={steps}"]
+    options += ["--model.algorithm.inner_lr=0.01", "--trainer.precision=64-true", "--then_test=true"]
+    metrics = {}
+    for engine in ("loop", "batched", "fused"):
+        folder = tmp_path / engine
+        metarec("fit", *layers, *options, f"--model.algorithm.engine={engine}", f"--trainer.default_root_dir={folder}")
+        summary = json.loads((folder / "metrics.json").read_text())
+        assert summary["engine"] == engine
+        metrics[engine] = summary["metrics"]
+    assert metrics["batched"] == pytest.approx(metrics["loop"], abs=1e-7)
+    assert metrics["fused"] == pytest.approx(metrics["loop"], abs=1e-7)
+
+
 def test_an_experiment_becomes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seeds of real training: MAML gains by adapting, and the ranking of the demo's table holds."""
     methods = ["random", "item-mean", "item-user-bias", "pretrain-zero-shot", "pretrain-finetune-all", "maml"]

@@ -19,6 +19,10 @@ class Algorithm(nn.Module):
         """Take over attributes and statistics of the training tasks; called before each stage, with the same result."""
         raise NotImplementedError
 
+    def remarks(self) -> dict[str, str]:
+        """What a run should note of how it computes, by topic."""
+        return {}
+
     def loss(self, batch: TaskBatch) -> Tensor:
         """The outer loss of a batch, a scalar: the mean over its tasks."""
         raise NotImplementedError
@@ -35,15 +39,3 @@ class Algorithm(nn.Module):
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q) of the items `item` (T, Q) for the users `task` (T,)."""
         raise NotImplementedError
-
-
-def squared_error(prediction: Tensor, rows: Rows, shrinkage: float = 0.0) -> Tensor:
-    """Mean squared error of each task over its real rows, shape (T,), in rating units squared.
-
-    Args:
-        prediction: predicted ratings, (T, R).
-        rows: the true ones.
-        shrinkage: rows without error that are counted as well; the fewer ratings a task has, the less it weighs.
-    """
-    error = (prediction - rows.rating).square().masked_fill(~rows.mask, 0.0)
-    return error.sum(dim=1) / (rows.mask.sum(dim=1) + shrinkage).clamp(min=1)

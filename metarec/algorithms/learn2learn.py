@@ -16,8 +16,8 @@ from metarec.errors import InputError
 
 
 @cache
-def maml_class() -> Any:
-    """learn2learn's own `MAML` class.
+def learn2learn(module: str) -> Any:
+    """A module of learn2learn's own, such as ``algorithms.maml``, ``optim`` or ``nn``.
 
     Raises:
         InputError: learn2learn is not installed.
@@ -32,4 +32,8 @@ def maml_class() -> Any:
             package.__path__ = [str(folder)]
             package.__spec__ = spec
             sys.modules[name] = package
-    return importlib.import_module("learn2learn.algorithms.maml").MAML
+    utils = importlib.import_module("learn2learn.utils")
+    for name in ("clone_module", "update_module", "optim"):  # what its modules take from the package itself
+        found = getattr(utils, name, None) or importlib.import_module(f"learn2learn.{name}")
+        setattr(sys.modules["learn2learn"], name, found)
+    return importlib.import_module(f"learn2learn.{module}")

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from metarec.algorithms.base import Algorithm, Fast, squared_error
-from metarec.algorithms.inner_loop import InnerLoop, adapt, adapt_detached, adapting, score
+from metarec.algorithms.base import Algorithm, Fast
+from metarec.algorithms.engines import EngineName, engine_named
+from metarec.algorithms.engines.base import adapt_detached, score
+from metarec.algorithms.inner_loop import InnerLoop, adapting
+from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.update_rules import GradientStep, MakeRule
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.nets.base import Net
@@ -26,6 +30,9 @@ class MAML(Algorithm):
         adaptation_steps: number of inner steps.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         first_order: drop the second-order term.
+        loss: of support and query sets: `squared_error` of ratings, or `binary_cross_entropy` of targets in [0, 1].
+        engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
+            gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
     """
 
     def __init__(
@@ -36,23 +43,33 @@ class MAML(Algorithm):
         adaptation_steps: int = 5,
         shrinkage: float = 0.0,
         first_order: bool = False,
+        loss: LossName = "squared_error",
+        engine: EngineName = "batched",
+        update_rule: MakeRule = GradientStep,
     ) -> None:
         super().__init__()
-        self.net, self.first_order = net, first_order
-        self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage)
+        self.net, self.engine = net, engine_named(engine)
+        names = adapting(net, adapts)
+        self.rule = update_rule([net.get_parameter(name) for name in names], inner_lr)
+        self.inner_loop = InnerLoop(
+            names, inner_lr, adaptation_steps, shrinkage, first_order, loss_named(loss), self.rule
+        )
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
         self.net.prepare(ratings, train)
 
+    def remarks(self) -> dict[str, str]:
+        """Which engine computes the meta-gradients."""
+        return {"engine": self.engine.in_use(self.net, self.inner_loop)}
+
     def loss(self, batch: TaskBatch) -> Tensor:
-        """Mean over tasks of the adapted model's squared error on the query set."""
-        fast = adapt(self.net, self.inner_loop, batch.task, batch.support, self.first_order)
-        return squared_error(self.predict(fast, batch.task, batch.query.item), batch.query).mean()
+        """Mean over tasks of the adapted model's loss on the query set."""
+        return self.engine.losses(self.net, self.inner_loop, batch).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fast weights after `adaptation_steps` steps."""
-        return adapt_detached(self.net, self.inner_loop, task, support)
+        return adapt_detached(self.engine, self.net, self.inner_loop, task, support)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from metarec.algorithms.base import Algorithm, Fast, squared_error
-from metarec.algorithms.inner_loop import InnerLoop, adapt_detached, adapting, score
+from metarec.algorithms.base import Algorithm, Fast
+from metarec.algorithms.engines.base import adapt_detached, score
+from metarec.algorithms.engines.batched import Batched
+from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.nets.base import Net
@@ -47,11 +49,11 @@ class Pretrain(Algorithm):
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the squared error on all their rows, without adaptation."""
         rows = Rows(*(torch.cat(columns, dim=1) for columns in zip(batch.support, batch.query, strict=True)))
-        return squared_error(self.predict({}, batch.task, rows.item), rows).mean()
+        return self.inner_loop.loss.of_tasks(self.predict({}, batch.task, rows.item), rows).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fast weights after `adaptation_steps` fine-tuning steps."""
-        return adapt_detached(self.net, self.inner_loop, task, support)
+        return adapt_detached(Batched(), self.net, self.inner_loop, task, support)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""

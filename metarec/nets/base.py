@@ -37,7 +37,11 @@ class Net(nn.Module):
         groups: names for sets of parameters, as patterns on parameter names, for use in `adapts`.
         encoder: maps user rows (T,) and item rows (T, R) to `Encoded`.
         decoder: maps `Encoded` to scores (T, R).
+        concatenates: whether the decoder's first layer is fed the vectors of all embedding tables, users' before
+            items', one beside the other, and nothing else.
     """
+
+    concatenates: ClassVar[bool] = False
 
     groups: ClassVar[dict[str, list[str]]]
     schema: Schema
@@ -52,6 +56,18 @@ class Net(nn.Module):
         """Scores (T, R) of the items `item` (T, R) for the users `task` (T,)."""
         scores: Tensor = self.decoder(self.encoder(task, item))
         return scores
+
+    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
+        """By parameter that is a table looked up by row: which of its rows (T, R) the encoder takes.
+
+        An inner loop in which such a table adapts then keeps changes of these rows only. Without an entry here, it
+        keeps a copy of the table for each task.
+
+        Args:
+            task: user rows (T,).
+            item: item rows (T, R).
+        """
+        return {}
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over attributes and statistics from the training ratings; called before each stage."""

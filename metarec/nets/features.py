@@ -6,6 +6,7 @@ adapt in one call.
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,14 +31,46 @@ def lookup(table: Tensor, index: Tensor) -> Tensor:
     return table[torch.arange(len(table), device=table.device)[:, None], index]
 
 
+def patch_names(table: str) -> tuple[str, str]:
+    """Under which names an encoder takes rows and change of a `Patch` of the table of that name."""
+    embedder, name = table.rsplit("table.", 1) if "table." in table else (table, "")
+    return f"{embedder}rows_{name}", f"{embedder}change_{name}"
+
+
+class Patch(NamedTuple):
+    """What T tasks add to rows of a table that they share: the adapted rows, without a copy of the table for each.
+
+    Attributes:
+        rows: rows in use, ascending, (T, U); of equal ones only the first counts.
+        change: what is added to them, (T, U, D).
+    """
+
+    rows: Tensor
+    change: Tensor
+
+    def at(self, index: Tensor) -> Tensor:
+        """What is added to the rows `index` (T, R), shape (T, R, D); 0 for rows that are not in use."""
+        place = torch.searchsorted(self.rows, index.contiguous()).clamp(max=self.rows.shape[1] - 1)
+        found = self.rows.gather(1, place) == index
+        added = self.change.gather(1, place[..., None].expand(-1, -1, self.change.shape[-1]))
+        return added * found[..., None]
+
+
+def dense(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Map (T, R, in) to (T, R, out) with weights (out, in) or (T, out, in), biases (out,) or (T, out)."""
+    if weight.dim() == 2:
+        return functional.linear(input, weight, bias)
+    if bias is None:
+        return torch.bmm(input, weight.mT)
+    return torch.baddbmm(bias.unsqueeze(1), input, weight.mT)
+
+
 class Dense(nn.Linear):
     """A linear layer that also takes weights (T, out, in) and biases (T, out)."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (T, R, in) to (T, R, out)."""
-        if self.weight.dim() == 2:
-            return functional.linear(input, self.weight, self.bias)
-        return torch.baddbmm(self.bias.unsqueeze(1), input, self.weight.transpose(1, 2))
+        return dense(input, self.weight, self.bias)
 
 
 class Embedder(nn.Module):
@@ -70,16 +103,17 @@ class Embedder(nn.Module):
         if unknown:
             raise InputError(f"features {unknown} are not in the data; there are {sorted(sizes)}")
         self.width = width
-        self.codes = [name for name in features if name in schema["categorical"]]
+        self.codes = [name for name in features if name in schema["categorical"]] + (["id"] if ids else [])
         self.sets = [name for name in features if name in schema["multi_hot"]]
         tables = {name: sizes[name] for name in features} | ({"id": rows} if ids else {})
         self.table = nn.ParameterDict({n: nn.Parameter(torch.randn(size, width) * std) for n, size in tables.items()})
         with torch.no_grad():  # until training says otherwise, an unknown id or value adds nothing
-            for name in tables.keys() - set(self.sets):
+            for name in self.codes:
                 self.table[name][0] = 0.0
-        self.register_buffer("known", torch.zeros(rows, dtype=torch.bool))
         for name in self.codes:
             self.register_buffer(f"codes_{name}", torch.zeros(rows, dtype=torch.int64))
+            self.register_buffer(f"rows_{name}", None, persistent=False)  # the Patch of each task in an inner loop
+            self.register_buffer(f"change_{name}", None, persistent=False)
         for name in self.sets:
             self.register_buffer(f"sets_{name}", torch.zeros(rows, sizes[name]))
 
@@ -90,10 +124,9 @@ class Embedder(nn.Module):
             features: attributes of all rows.
             known: rows seen in training, shape (rows,), bool.
         """
-        self.get_buffer("known").copy_(known)
         for name in self.codes:
-            codes = torch.from_numpy(features.categorical[name])
-            seen = torch.zeros(len(features.values[name]), dtype=torch.bool)
+            codes = torch.arange(len(known)) if name == "id" else torch.from_numpy(features.categorical[name])
+            seen = torch.zeros(len(self.table[name]), dtype=torch.bool)
             seen[codes[known]] = True
             self.get_buffer(f"codes_{name}").copy_(codes * seen[codes])
         for name in self.sets:
@@ -101,11 +134,49 @@ class Embedder(nn.Module):
             sets = sets * (sets[known].sum(dim=0) > 0)
             self.get_buffer(f"sets_{name}").copy_(sets / sets.sum(dim=1, keepdim=True).clamp(min=1))
 
+    def table_rows(self, index: Tensor) -> dict[str, Tensor]:
+        """By table that is looked up by row: which of its rows (T, R) the rows `index` (T, R) take."""
+        return {name: self.get_buffer(f"codes_{name}").take(index) for name in self.codes}
+
+    def overlaps(self, index: Tensor, other: Tensor) -> list[Tensor]:
+        """By table: how much of it the rows `index` (T, Q) have in common with the rows `other` (T, S), (T, Q, S).
+
+        The inner product of what each of two rows takes of the table: 1 or 0 for a table that is looked up.
+        """
+        ours, theirs = self.table_rows(index), self.table_rows(other)
+        same = {name: (ours[name][:, :, None] == theirs[name][:, None, :]).to(self.table[name].dtype) for name in ours}
+        sets = [self.get_buffer(f"sets_{name}") for name in self.sets]
+        shared = [torch.bmm(lookup(buffer, index), lookup(buffer, other).mT) for buffer in sets]
+        return [*same.values(), *shared]
+
+    def parts(self, index: Tensor) -> list[Tensor]:
+        """Vectors (T, R, D) of the rows `index` (T, R), one for each table."""
+        rows = self.table_rows(index)
+        parts = [self._looked_up(name, rows[name]) for name in self.codes]
+        return parts + [lookup(self.get_buffer(f"sets_{name}"), index) @ self.table[name] for name in self.sets]
+
+    def _looked_up(self, name: str, rows: Tensor) -> Tensor:
+        """Rows (T, R) of a table, with what the tasks add to them."""
+        vectors = lookup(self.table[name], rows)
+        used, change = getattr(self, f"rows_{name}"), getattr(self, f"change_{name}")
+        return vectors if used is None else vectors + Patch(used, change).at(rows)
+
     def forward(self, index: Tensor) -> Tensor:
-        """Vectors (T, R, D) of the rows `index` (T, R)."""
-        parts = [lookup(self.table[name], self.get_buffer(f"codes_{name}")[index]) for name in self.codes]
-        parts += [self.get_buffer(f"sets_{name}")[index] @ self.table[name] for name in self.sets]
-        if "id" in self.table:
-            parts.append(lookup(self.table["id"], index * self.get_buffer("known")[index]))
+        """Vectors (T, R, D) of the rows `index` (T, R): the sum of the parts."""
         none = torch.zeros(*index.shape, self.width, device=index.device)
-        return functools.reduce(torch.add, parts, none)
+        return functools.reduce(torch.add, self.parts(index), none)
+
+
+def named_tables(encoder: nn.Module, index: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What `Net.table_rows` returns, for an encoder made of Embedders.
+
+    Args:
+        encoder: the encoder.
+        index: by name of the Embedder, the rows that it is asked for.
+    """
+    rows: dict[str, Tensor] = {}
+    for name, asked in index.items():
+        embedder = encoder.get_submodule(name)
+        assert isinstance(embedder, Embedder)
+        rows |= {f"encoder.{name}.table.{table}": used for table, used in embedder.table_rows(asked).items()}
+    return rows

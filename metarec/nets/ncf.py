@@ -11,7 +11,8 @@ from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net, Schema, known_rows
-from metarec.nets.features import Dense, Embedder
+from metarec.nets.dense import DenseDecoder, DenseInputs
+from metarec.nets.features import Dense, Embedder, named_tables
 
 
 class NeuMFEncoder(nn.Module):
@@ -43,7 +44,7 @@ class NeuMFEncoder(nn.Module):
         return Encoded(self.user(task[:, None]), self.item(item), self.item_bias(item).squeeze(-1))
 
 
-class NeuMFDecoder(nn.Module):
+class NeuMFDecoder(DenseDecoder):
     """The two branches and their joint output layer.
 
     With user vector u = prior + attributes, item vector i, both split into a GMF and an MLP half:
@@ -57,32 +58,28 @@ class NeuMFDecoder(nn.Module):
         std: standard deviation of the initial user prior.
     """
 
+    constants: ClassVar[tuple[str, ...]] = ("user_bias",)
     mean: Tensor
 
     def __init__(self, gmf: int, mlp: int, hidden: Sequence[int], dropout: float, std: float) -> None:
-        super().__init__()
-        self.branches = [gmf, mlp]
+        super().__init__(dropout)
+        self.branches, self.user_width = [gmf, mlp], mlp
         self.user_prior = nn.Parameter(torch.randn(gmf + mlp) * std)
         self.user_bias = nn.Parameter(torch.zeros(1))
         widths = [2 * mlp, *hidden]
         self.layers = nn.ModuleList(Dense(a, b) for a, b in itertools.pairwise(widths))
         self.head = Dense(gmf + widths[-1], 1)
-        self.dropout = nn.Dropout(dropout)
         self.register_buffer("mean", torch.zeros(()))
         with torch.no_grad():  # start as a plain inner product: the GMF half of the output layer is all ones
             self.head.weight[:, :gmf] = 1.0
 
-    def forward(self, encoded: Encoded) -> Tensor:
-        """Scores (T, R)."""
-        rows = encoded.item.shape[1]
+    def inputs(self, encoded: Encoded) -> DenseInputs:
+        """The MLP halves, the product of the GMF halves, and all biases."""
         user = encoded.user + self.user_prior.reshape(-1, 1, sum(self.branches))
         user_gmf, user_mlp = torch.split(user, self.branches, dim=-1)
         item_gmf, item_mlp = torch.split(self.dropout(encoded.item), self.branches, dim=-1)
-        hidden = torch.cat([user_mlp.expand(-1, rows, -1), item_mlp], dim=-1)
-        for layer in self.layers:
-            hidden = torch.relu(layer(hidden))
-        joint: Tensor = self.head(torch.cat([user_gmf * item_gmf, hidden], dim=-1)).squeeze(-1)
-        return joint + encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
+        offset = encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
+        return DenseInputs(user_mlp, item_mlp, user_gmf * item_gmf, offset)
 
 
 class NeuMF(Net):
@@ -124,12 +121,16 @@ class NeuMF(Net):
         std: float = 0.1,
     ) -> None:
         super().__init__(schema)
-        at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=None))
+        at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=0))
         at_least(0, std=std)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout {dropout}: give a share >= 0 and < 1")
         self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
+
+    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
+        """The tables of the encoder."""
+        return named_tables(self.encoder, {"user": task[:, None], "item": item, "item_bias": item})
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Fill attribute tables and the global mean from the training tasks."""

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from metarec.algorithms.base import Algorithm, squared_error
+from metarec.algorithms.base import Algorithm
+from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
 from metarec.baselines.als import AlternatingLeastSquares
@@ -134,7 +135,7 @@ def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch
 def test_pretraining_is_the_unadapted_loss_on_all_rows(ratings: Ratings, batch: TaskBatch) -> None:
     net = tiny_net(ratings)
     sizes = batch.support.mask.sum(1), batch.query.mask.sum(1)
-    parts = [squared_error(net(batch.task, rows.item), rows) for rows in (batch.support, batch.query)]
+    parts = [SQUARED_ERROR.of_tasks(net(batch.task, rows.item), rows) for rows in (batch.support, batch.query)]
     expected = (parts[0] * sizes[0] + parts[1] * sizes[1]) / (sizes[0] + sizes[1])
     torch.testing.assert_close(Pretrain(net).loss(batch), expected.mean())
 

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from metarec.algorithms.base import squared_error
-from metarec.algorithms.inner_loop import FastWeights, InnerLoop, adapt, adapt_detached, adapting
-from metarec.algorithms.learn2learn import maml_class
+from metarec.algorithms.engines.base import adapt_detached
+from metarec.algorithms.engines.batched import Batched
+from metarec.algorithms.inner_loop import FastWeights, InnerLoop, adapting
+from metarec.algorithms.learn2learn import learn2learn
+from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch
@@ -26,7 +28,7 @@ def double(batch: TaskBatch) -> TaskBatch:
 
 def looped_loss(net: Net, names: list[str], batch: TaskBatch, lr: float, steps: int, first_order: bool) -> torch.Tensor:
     """The outer loss as learn2learn computes it: one clone per task, no padding, no task dimension."""
-    learner = maml_class()(
+    learner = learn2learn("algorithms.maml").MAML(
         FastWeights({n: p for n, p in net.named_parameters() if n in names}),
         lr=lr,
         first_order=first_order,
@@ -125,16 +127,17 @@ def test_meta_gradient_by_finite_differences(ratings: Ratings, batch: TaskBatch)
 
 def test_zero_steps_are_zero_shot(net: Net, batch: TaskBatch) -> None:
     algorithm = MAML(net, ["all"], adaptation_steps=0)
-    expected = squared_error(net(batch.task, batch.query.item), batch.query).mean()
+    expected = SQUARED_ERROR.of_tasks(net(batch.task, batch.query.item), batch.query).mean()
     torch.testing.assert_close(algorithm.loss(batch), expected)
 
 
 def test_detached_adaptation_is_the_same_under_no_grad(net: Net, batch: TaskBatch) -> None:
     how = InnerLoop(adapting(net, ["all"]), inner_lr=0.1, adaptation_steps=3)
     with torch.no_grad():
-        quiet = adapt_detached(net, how, batch.task, batch.support)
-    loud = adapt(net, how, batch.task, batch.support, first_order=False)
-    for name in how.names:
+        quiet = adapt_detached(Batched(), net, how, batch.task, batch.support)
+    loud = Batched().adapt(net, how, batch.task, batch.support)
+    assert quiet.keys() == loud.keys()
+    for name in loud:
         torch.testing.assert_close(quiet[name], loud[name])
         assert not quiet[name].requires_grad
 
@@ -149,7 +152,7 @@ def test_one_shrunk_step_on_the_user_bias_is_the_shrunk_mean_residual(net: Net, 
 
 def test_inference_mode_is_refused(net: Net, batch: TaskBatch) -> None:
     with torch.inference_mode(), pytest.raises(InputError, match="inference_mode=false"):
-        adapt_detached(net, InnerLoop(adapting(net, ["all"]), 0.1, 1), batch.task, batch.support)
+        adapt_detached(Batched(), net, InnerLoop(adapting(net, ["all"]), 0.1, 1), batch.task, batch.support)
 
 
 def test_patterns(net: Net) -> None:
@@ -168,12 +171,12 @@ def test_patterns(net: Net) -> None:
 
 
 def test_a_missing_learn2learn_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    maml_class.cache_clear()
+    learn2learn.cache_clear()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="run `make install`"):
-        maml_class()
+        learn2learn("algorithms.maml")
     monkeypatch.undo()
-    assert maml_class().__module__ == "learn2learn.algorithms.maml"
+    assert learn2learn("algorithms.maml").MAML.__module__ == "learn2learn.algorithms.maml"
 
 
 def test_schema_is_plain(ratings: Ratings) -> None:

@@ -46,7 +46,7 @@ def test_neumf_by_hand(ratings: Ratings) -> None:
 
 def test_untrained_net_is_an_inner_product(ratings: Ratings, batch: TaskBatch) -> None:
     net = NeuMF(ratings.schema, (), (), gmf=4, mlp=2, hidden=[3])
-    net.encoder.item.known.fill_(True)
+    net.encoder.item.codes_id.copy_(torch.arange(len(ratings.item_ids)))
     with torch.no_grad():
         net.decoder.head.weight[:, 4:] = 0
         net.decoder.head.bias.zero_()

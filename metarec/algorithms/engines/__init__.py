@@ -1,0 +1,24 @@
+"""Engines: how the inner loops of a batch of tasks are computed. All give the same loss and the same gradients."""
+
+from typing import Literal
+
+from metarec.algorithms.engines.base import Engine
+from metarec.algorithms.engines.batched import Batched
+from metarec.algorithms.engines.fused import Fused
+from metarec.algorithms.engines.loop import Loop
+from metarec.errors import InputError
+from metarec.messages import did_you_mean
+
+EngineName = Literal["loop", "batched", "fused"]
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    known: dict[str, type[Engine]] = {"loop": Loop, "batched": Batched, "fused": Fused}
+    if name not in known:
+        raise InputError(f"no engine '{name}'" + (did_you_mean(name, known) or f"; known are {list(known)}"))
+    return known[name]()

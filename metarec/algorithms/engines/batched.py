@@ -1,0 +1,76 @@
+"""learn2learn on all tasks of a batch in one call.
+
+learn2learn's clone holds the adapting parameters with a leading task dimension, and each step takes the *sum* of
+the tasks' support losses: tasks share no fast weight, so the gradient of the sum is every task's own gradient. Of
+a table that adapts, each task holds its changes to the rows that its support set uses, and no copy.
+"""
+
+import torch
+from torch import Tensor
+
+from metarec.algorithms.base import Fast
+from metarec.algorithms.engines.base import Engine, encode, require_gradients, score
+from metarec.algorithms.inner_loop import FastWeights, InnerLoop, stacked
+from metarec.data.tasks import Rows, TaskBatch, parts
+from metarec.nets.base import Net
+
+
+class Batched(Engine):
+    """One clone of learn2learn's learner for all tasks, whatever the net."""
+
+    name = "batched"
+
+    def adapt(self, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
+        """See `Engine.adapt`; tables that adapt come as `rows_` and `change_`, see `metarec.nets.features.Patch`."""
+        tables = net.table_rows(task, support.item) if how.adapts_encoder and how.rule.by_row else {}
+        parameters = {name: net.get_parameter(name) for name in how.names}
+        return _adapt(net, how, stacked(parameters, len(task), tables), task, support)
+
+    def losses(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Tensor:
+        """See `Engine.losses`; buckets of tasks of similar length are adapted one after the other."""
+        losses = []
+        for part in parts(batch):
+            fast = self.adapt(net, how, part.task, part.support)
+            scores = score(net, fast, part.task, part.query.item)
+            losses.append(how.loss.of_tasks(scores, part.query))
+        return torch.cat(losses)
+
+    def task_gradients(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Fast:
+        """The meta-gradient of each task's own query loss, for what must clip or weigh tasks one by one.
+
+        Args:
+            net: the net; no gradient of it is touched.
+            how: the inner loop; what its update rule learns gets no gradient here.
+            batch: T tasks; its buckets are not used.
+
+        Returns:
+            By parameter, (T, ...). Of a table that is looked up by row, `rows_` (T, R) and `change_` (T, R, D)
+            instead, see `metarec.nets.features.Patch`: the gradient is 0 in all other rows.
+
+        Raises:
+            InputError: called under ``torch.inference_mode``.
+        """
+        used = torch.cat([batch.support.item, batch.query.item], dim=1)
+        tables = net.table_rows(batch.task, used) if how.rule.by_row else {}
+        shared = {name: parameter.detach() for name, parameter in net.named_parameters()}
+        start = stacked(shared, len(batch.task), tables)
+        leaves = {name: weight.requires_grad_() for name, weight in start.items() if weight.is_floating_point()}
+        with torch.enable_grad():
+            fast = _adapt(net, how, start, batch.task, batch.support)
+            scores = score(net, fast, batch.task, batch.query.item)
+            loss = how.loss.of_tasks(scores, batch.query).sum()
+        found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        return start | dict(zip(leaves, found, strict=True))
+
+
+def _adapt(net: Net, how: InnerLoop, start: Fast, task: Tensor, support: Rows) -> Fast:
+    """`start` with the adapting weights replaced by those after all steps."""
+    require_gradients()
+    learner = how.learner(FastWeights({name: net.get_parameter(name) for name in how.names})).clone()
+    learner.module.put(start)
+    encoded = None if how.adapts_encoder else encode(net, start, task, support.item)
+    for _ in range(how.adaptation_steps):
+        scores = score(net, start | learner.module.fast(), task, support.item, encoded)
+        learner.adapt(how.loss.of_tasks(scores, support, how.shrinkage).sum())
+    adapted: Fast = learner.module.fast()
+    return start | adapted

@@ -1,0 +1,79 @@
+"""Update rules: what an inner step does with the gradients. All are learn2learn's, and all take stacked weights."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from metarec.algorithms.learn2learn import learn2learn
+
+
+class UpdateRule(nn.Module):
+    """Makes the learn2learn learner that clones and updates an inner loop's weights; holds what it learns itself.
+
+    Attributes:
+        by_row: whether rows of a table are updated each on their own, so that rows not in use can be left out.
+    """
+
+    by_row: bool = False
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """A learner around the weights, with ``clone()`` and ``adapt(loss)``."""
+        raise NotImplementedError
+
+
+class GradientStep(UpdateRule):
+    """theta - inner_lr * gradient: MAML (Finn et al., ICML 2017, arXiv 1703.03400)."""
+
+    by_row = True
+
+    def __init__(self, parameters: Sequence[Tensor] = (), inner_lr: float = 0.0) -> None:
+        super().__init__()
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """learn2learn's `MAML`."""
+        return learn2learn("algorithms.maml").MAML(weights, lr=inner_lr, first_order=first_order, allow_unused=True)
+
+
+class MetaSGD(UpdateRule):
+    """theta - rate * gradient, with a learned rate for each element (Li et al. 2017, arXiv 1707.09835).
+
+    Args:
+        parameters: what adapts.
+        inner_lr: what the rates start from.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], inner_lr: float) -> None:
+        super().__init__()
+        self.rates = nn.ParameterList(
+            nn.Parameter(parameter.new_full(parameter.shape, inner_lr)) for parameter in parameters
+        )
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """learn2learn's `MetaSGD`; `inner_lr` was the start and counts no more."""
+        return learn2learn("algorithms.meta_sgd").MetaSGD(weights, first_order=first_order, lrs=self.rates)
+
+
+class Kronecker(UpdateRule):
+    """theta - inner_lr * L gradient R with learned L and R (Arnold et al., AISTATS 2021, arXiv 1910.13603).
+
+    learn2learn's `KroneckerTransform` of plain linear maps, positive semi-definite, the identity at first.
+
+    Args:
+        parameters: what adapts.
+        inner_lr: step size; unused here.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], inner_lr: float) -> None:
+        super().__init__()
+        transform = learn2learn("optim").KroneckerTransform(learn2learn("nn").KroneckerLinear)
+        self.update = learn2learn("optim").ParameterUpdate(parameters, transform)
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """learn2learn's `GBML`."""
+        gbml = learn2learn("algorithms.gbml").GBML
+        return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=self.update)
+
+
+MakeRule = Callable[[Sequence[Tensor], float], UpdateRule]
+"""Makes a rule from the parameters that adapt and `inner_lr`."""

@@ -1,0 +1,109 @@
+"""All engines give the loss and the meta-gradient of learn2learn's loop over tasks."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from metarec.algorithms.update_rules import Kronecker, MetaSGD
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import EpisodeSizes
+from tests.algorithms.engines.cases import NETS, drawn, meta_gradient
+
+SETS = [
+    ("melu", ["all"]),
+    ("melu", ["decision"]),
+    ("melu", ["decoder.layers.1.*", "head"]),
+    ("melu", ["head"]),
+    ("melu", ["encoder.item.*"]),
+    ("neumf", ["all"]),
+    ("neumf", ["decision"]),
+    ("neumf", ["decision", "decoder.user_bias"]),
+    ("neumf", ["head"]),
+    ("neumf", ["user_prior"]),
+]
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
+
+
+def assert_equal_to_loop(
+    ratings: Ratings,
+    net: str,
+    adapts: list[str],
+    engine: str,
+    sizes: EpisodeSizes,
+    tasks: int,
+    seed: int,
+    **options: object,
+) -> None:
+    dtype, loss = options.pop("dtype", torch.float64), str(options.get("loss", "squared_error"))
+    batch = drawn(ratings, sizes, tasks, seed, dtype, loss)
+    loop_loss, loop = meta_gradient(NETS[net](ratings).to(dtype), batch, "loop", adapts, **options)
+    own_loss, own = meta_gradient(NETS[net](ratings).to(dtype), batch, engine, adapts, **options)
+    scale = max(1.0, float(loop_loss), *(float(gradient.abs().max()) for gradient in loop))
+    torch.testing.assert_close(own_loss, loop_loss, rtol=0, atol=TOLERANCE[dtype] * scale)
+    for mine, oracle in zip(own, loop, strict=True):
+        torch.testing.assert_close(mine, oracle, rtol=0, atol=TOLERANCE[dtype] * scale)
+
+
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize(
+    ("net", "adapts"), SETS, ids=lambda value: "+".join(value) if isinstance(value, list) else value
+)
+def test_every_engine_equals_the_loop(
+    ratings: Ratings,
+    net: str,
+    adapts: list[str],
+    steps: int,
+    first_order: bool,
+    loss: str,
+    dtype: torch.dtype,
+    engine: str,
+) -> None:
+    options = {"adaptation_steps": steps, "first_order": first_order, "loss": loss, "dtype": dtype}
+    assert_equal_to_loop(ratings, net, adapts, engine, EpisodeSizes(2, 6, 5), 8, 0, **options)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    case=st.sampled_from(SETS),
+    engine=st.sampled_from(["batched", "fused"]),
+    low=st.integers(1, 4),
+    more=st.integers(0, 7),
+    query=st.integers(1, 6),
+    tasks=st.integers(2, 9),
+    seed=st.integers(0, 10**6),
+    steps=st.integers(0, 4),
+    shrinkage=st.sampled_from([0.0, 2.5]),
+    first_order=st.booleans(),
+    loss=st.sampled_from(["squared_error", "binary_cross_entropy"]),
+)
+def test_random_lengths_and_padding(
+    ratings: Ratings, case: tuple[str, list[str]], engine: str, low: int, more: int, query: int, tasks: int, seed: int,
+    steps: int, shrinkage: float, first_order: bool, loss: str,
+) -> None:  # fmt: skip
+    options = {"adaptation_steps": steps, "shrinkage": shrinkage, "first_order": first_order, "loss": loss}
+    assert_equal_to_loop(ratings, *case, engine, EpisodeSizes(low, low + more, query), tasks, seed, **options)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("adapts", [["decision"], ["all"]])
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+@pytest.mark.parametrize("rule", [MetaSGD, Kronecker])
+def test_learned_update_rules_equal_the_loop(
+    ratings: Ratings, rule: type, engine: str, adapts: list[str], steps: int, first_order: bool
+) -> None:
+    options = {"adaptation_steps": steps, "first_order": first_order, "rule": rule}
+    assert_equal_to_loop(ratings, "melu", adapts, engine, EpisodeSizes(2, 6, 5), 8, 0, **options)
+
+
+def test_buckets_change_nothing(ratings: Ratings) -> None:
+    batch = drawn(ratings, EpisodeSizes(1, 7, 4), 8, 3, torch.float64, "squared_error")
+    for engine in ("batched", "fused"):
+        whole = meta_gradient(NETS["melu"](ratings).double(), batch._replace(buckets=()), engine, ["decision"])
+        parts = meta_gradient(NETS["melu"](ratings).double(), batch, engine, ["decision"])
+        torch.testing.assert_close(whole, parts, rtol=0, atol=1e-12)

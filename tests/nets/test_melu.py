@@ -1,0 +1,28 @@
+import pytest
+import torch
+
+from metarec.data.ratings import Ratings
+from metarec.errors import InputError
+from metarec.nets.melu import MeLUNet
+from tests.algorithms.engines.cases import melu
+
+
+def test_melu_by_hand(ratings: Ratings) -> None:
+    net, user, item = melu(ratings), 5, 7
+    genres = torch.from_numpy(ratings.item_features.multi_hot["genre"])[item]
+    group = ratings.user_features.categorical["group"][user]
+    tables = net.encoder.item.table
+    hidden = torch.cat(
+        [net.encoder.user.table["group"][group], tables["id"][item], genres / genres.sum() @ tables["genre"]]
+    )
+    for layer in net.decoder.layers:
+        hidden = torch.relu(layer.weight @ hidden + layer.bias)
+    expected = (net.decoder.head.weight @ hidden + net.decoder.head.bias).squeeze() + float(ratings.rating.mean())
+    torch.testing.assert_close(net(torch.tensor([user]), torch.tensor([[item]]))[0, 0], expected)
+
+
+def test_a_net_without_layers_or_user_attributes_is_refused(ratings: Ratings) -> None:
+    with pytest.raises(InputError, match="hidden 0: give a number >= 1"):
+        MeLUNet(ratings.schema, ["group"], ["genre"], hidden=[])
+    with pytest.raises(InputError, match="user_features 0: give a number >= 1"):
+        MeLUNet(ratings.schema, [], ["genre"])
