@@ -9,11 +9,31 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
 from metarec.errors import InputError
 from metarec.metrics import functional
+
+
+class ProgressBar(RichProgressBar):
+    """A bar that is drawn, and reads the metrics it shows, every few steps only: reading one stops a GPU.
+
+    Args:
+        refresh_rate: steps between two drawings, >= 1.
+        leave: whether the bars of past epochs stay on the screen.
+    """
+
+    def __init__(self, refresh_rate: int = 10, leave: bool = False) -> None:
+        super().__init__(refresh_rate=refresh_rate, leave=leave)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move on, on every `refresh_rate`-th step and on the last one."""
+        done = batch_idx + 1
+        if done % self.refresh_rate == 0 or done == self.total_train_batches:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
 class BestCheckpoint(ModelCheckpoint):

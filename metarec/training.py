@@ -13,9 +13,9 @@ import yaml
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from metarec.callbacks import ProgressBar
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
@@ -84,7 +84,7 @@ class MetarecCLI(LightningCLI):
         callbacks = [*(config["callbacks"] or []), RunFolder()]
         at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
         if config["enable_progress_bar"] is not False:
-            callbacks.append(RichProgressBar(leave=False))
+            callbacks.append(ProgressBar())
         try:
             return super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except (ValueError, TypeError) as error:  # what Lightning raises for values that it cannot use
