@@ -14,7 +14,7 @@ from metarec.algorithms.base import Algorithm
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
-from metarec.data.tasks import TaskBatch, alone
+from metarec.data.tasks import TaskBatch, alone, joined, parts
 from metarec.errors import InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
@@ -60,6 +60,7 @@ class MetaModule(LightningModule):
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
         self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
         self.per_task: list[Columns] = []
+        self.losses: list[Tensor] = []
         self.weights: dict[str, int] = {}
         """Epochs and steps that made the weights; empty: they are initial ones."""
 
@@ -130,12 +131,21 @@ class MetaModule(LightningModule):
             torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: TaskBatch, batch_idx: int) -> Tensor:
-        """The outer loss of one batch; on logging steps also what adaptation does to the support loss."""
+        """The outer loss of one batch; on logging steps also what adaptation does to the losses.
+
+        In between, nothing is handed to Lightning, whose bookkeeping takes as long as a tenth of a step.
+        """
         loss = self.algorithm.loss(batch)
-        self.log("train/loss", loss.detach(), prog_bar=True, on_epoch=True, batch_size=len(batch.task))
+        self.losses.append(loss.detach())
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log("train/loss_step", loss.detach(), prog_bar=True)
             self.log_dict(self._curves(batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Log the mean outer loss of the epoch."""
+        self.log("train/loss_epoch", torch.stack(self.losses).mean(), prog_bar=True)
+        self.losses.clear()
 
     @torch.no_grad()
     def _curves(self, batch: TaskBatch) -> Columns:
@@ -144,15 +154,21 @@ class MetaModule(LightningModule):
         Without dropout, as the model is judged.
         """
         self.algorithm.eval()
-        fast = self.algorithm.adapt(batch.task, batch.support)
-        loss = {}
-        for part, rows in (("support", batch.support), ("query", batch.query)):
-            for moment, weights in (("before", {}), ("after", fast)):
-                prediction = self.algorithm.predict(weights, batch.task, rows.item)
-                loss[f"train/{part}_loss_{moment}"] = SQUARED_ERROR.of_tasks(prediction, rows).mean()
-        loss["train/gain"] = loss["train/query_loss_before"] - loss["train/query_loss_after"]
+        buckets = [self._losses(part) for part in parts(batch)]
         self.algorithm.train()
-        return loss
+        means = {name: torch.cat([losses[name] for losses in buckets]).mean() for name in buckets[0]}
+        return means | {"train/gain": means["train/query_loss_before"] - means["train/query_loss_after"]}
+
+    def _losses(self, batch: TaskBatch) -> Columns:
+        """Support and query losses of each task before and after adaptation, each (T,)."""
+        fast, item = self.algorithm.adapt(batch.task, batch.support), joined(batch).item
+        widths = [batch.support.mask.shape[1], batch.query.mask.shape[1]]
+        losses = {}
+        for moment, weights in (("before", {}), ("after", fast)):
+            support, query = torch.split(self.algorithm.predict(weights, batch.task, item), widths, dim=1)
+            losses[f"train/support_loss_{moment}"] = SQUARED_ERROR.of_tasks(support, batch.support)
+            losses[f"train/query_loss_{moment}"] = SQUARED_ERROR.of_tasks(query, batch.query)
+        return losses
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge validation tasks."""

@@ -129,7 +129,8 @@ def test_logged_curves(ratings: Ratings, tmp_path: Path) -> None:
         "query_loss_before",
         "query_loss_after",
         "gain",
-        "loss",
+        "loss_step",
+        "loss_epoch",
     )
     assert {f"train/{name}" for name in names} <= set(logged)
     assert logged["train/support_loss_after"] < logged["train/support_loss_before"]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast
@@ -10,7 +9,7 @@ from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.engines.batched import Batched
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
 from metarec.nets.base import Net
 
 
@@ -48,7 +47,7 @@ class Pretrain(Algorithm):
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the squared error on all their rows, without adaptation."""
-        rows = Rows(*(torch.cat(columns, dim=1) for columns in zip(batch.support, batch.query, strict=True)))
+        rows = joined(batch)
         return self.inner_loop.loss.of_tasks(self.predict({}, batch.task, rows.item), rows).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
 from metarec.data.ratings import Ratings
 from metarec.data.splits import Scenario, Split
-from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, pack, require
+from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
 
 
@@ -101,6 +101,10 @@ class EpisodeDataModule(LightningDataModule):
 
     def _eval_tasks(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> PackedTasks:
         return pack(self.ratings, rows, self.scenario.seed if self.shuffle else None)
+
+    def transfer_batch_to_device(self, batch: TaskBatch, device: torch.device, dataloader_idx: int) -> TaskBatch:
+        """Copy the tensors of a batch, from pinned memory asynchronously; Lightning itself looks into every bucket."""
+        return on_device(batch, device)
 
     def train_dataloader(self) -> DataLoader[TaskBatch]:
         """Training episodes, one batch a global step."""

@@ -157,6 +157,19 @@ def parts(batch: TaskBatch) -> list[TaskBatch]:
     ]
 
 
+def on_device(batch: TaskBatch, device: torch.device) -> TaskBatch:
+    """The batch on a device; asynchronously, where it lies in pinned memory."""
+    support, query = (
+        Rows(*(column.to(device, non_blocking=True) for column in rows)) for rows in (batch.support, batch.query)
+    )
+    return TaskBatch(batch.task.to(device, non_blocking=True), support, query, batch.buckets)
+
+
+def joined(batch: TaskBatch) -> Rows:
+    """Support and query rows side by side, (T, S + Q)."""
+    return Rows(*(torch.cat(columns, dim=1) for columns in zip(batch.support, batch.query, strict=True)))
+
+
 def alone(batch: TaskBatch, number: int) -> TaskBatch:
     """One task of a batch, without padding, as a batch of its own."""
     support, query = (
