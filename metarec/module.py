@@ -11,13 +11,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm
-from metarec.algorithms.losses import SQUARED_ERROR
+from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
-from metarec.data.tasks import TaskBatch, alone, joined, parts
+from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
+from metarec.optim import clip_norm
 
 MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
@@ -122,6 +123,19 @@ class MetaModule(LightningModule):
         except ValueError as error:  # torch on a value out of range
             raise InputError(f"optimizer or lr_scheduler: {error}") from error
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as Lightning does; by norm also where gradients of tables are sparse."""
+        sparse = any(parameter.grad is not None and parameter.grad.is_sparse for parameter in self.parameters())
+        if sparse and gradient_clip_val and gradient_clip_algorithm in (None, "norm"):
+            clip_norm(self.parameters(), gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
         """Make every random draw of this step a function of (seed, step)."""
         step = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
@@ -139,36 +153,13 @@ class MetaModule(LightningModule):
         self.losses.append(loss.detach())
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train/loss_step", loss.detach(), prog_bar=True)
-            self.log_dict(self._curves(batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
+            self.log_dict(curves(self.algorithm, batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
         return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean outer loss of the epoch."""
         self.log("train/loss_epoch", torch.stack(self.losses).mean(), prog_bar=True)
         self.losses.clear()
-
-    @torch.no_grad()
-    def _curves(self, batch: TaskBatch) -> Columns:
-        """Mean losses of a batch, scalars: support and query before and after adaptation, and the query's gain.
-
-        Without dropout, as the model is judged.
-        """
-        self.algorithm.eval()
-        buckets = [self._losses(part) for part in parts(batch)]
-        self.algorithm.train()
-        means = {name: torch.cat([losses[name] for losses in buckets]).mean() for name in buckets[0]}
-        return means | {"train/gain": means["train/query_loss_before"] - means["train/query_loss_after"]}
-
-    def _losses(self, batch: TaskBatch) -> Columns:
-        """Support and query losses of each task before and after adaptation, each (T,)."""
-        fast, item = self.algorithm.adapt(batch.task, batch.support), joined(batch).item
-        widths = [batch.support.mask.shape[1], batch.query.mask.shape[1]]
-        losses = {}
-        for moment, weights in (("before", {}), ("after", fast)):
-            support, query = torch.split(self.algorithm.predict(weights, batch.task, item), widths, dim=1)
-            losses[f"train/support_loss_{moment}"] = SQUARED_ERROR.of_tasks(support, batch.support)
-            losses[f"train/query_loss_{moment}"] = SQUARED_ERROR.of_tasks(query, batch.query)
-        return losses
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge validation tasks."""

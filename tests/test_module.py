@@ -21,6 +21,7 @@ from metarec.errors import InputError
 from metarec.module import MetaModule
 from metarec.nets.base import NoNet
 from metarec.nets.ncf import NeuMF
+from metarec.optim import RowAdamW
 from metarec.run_folder import RunFolder
 
 NET = partial(NeuMF, user_features=["group"], item_features=["genre"], gmf=4, mlp=3, hidden=[5])
@@ -312,3 +313,14 @@ def test_selection_serves_prediction_too_and_refuses_what_diverges(ratings: Rati
     hopeless = trainer_of(tmp_path, callbacks=[SelectAdaptation(steps=[5], rates=[1e30])])
     with pytest.raises(InputError, match="no rate of"):
         hopeless.test(module, datamodule=data, verbose=False)
+
+
+def test_sparse_tables_train_with_row_steps_and_clipping(ratings: Ratings, tmp_path: Path) -> None:
+    seed_everything(0, verbose=False)
+    net = partial(NET, sparse=True)
+    module = MetaModule(ratings.schema, net, partial(MAML, adapts=["decision"]), partial(RowAdamW, lr=0.02))
+    before = module.algorithm.net.encoder.item.table["id"].detach().clone()
+    trainer = trainer_of(tmp_path, gradient_clip_val=1.0)
+    trainer.fit(module, datamodule=data_of(ratings))
+    assert not torch.equal(module.algorithm.net.encoder.item.table["id"], before)
+    assert all(parameter.isfinite().all() for parameter in module.parameters())

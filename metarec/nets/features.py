@@ -16,18 +16,19 @@ from metarec.data.ratings import FeatureTable
 from metarec.errors import InputError
 
 
-def lookup(table: Tensor, index: Tensor) -> Tensor:
+def lookup(table: Tensor, index: Tensor, sparse: bool = False) -> Tensor:
     """Rows of a table, or of each task's own table.
 
     Args:
         table: (rows, D), or (T, rows, D).
         index: (T, R), int64.
+        sparse: whether the gradient of a shared table holds the rows in use only.
 
     Returns:
         (T, R, D).
     """
     if table.dim() == 2:
-        return functional.embedding(index, table)
+        return functional.embedding(index, table, sparse=sparse)
     return table[torch.arange(len(table), device=table.device)[:, None], index]
 
 
@@ -86,6 +87,7 @@ class Embedder(nn.Module):
         width: D.
         ids: whether each row has a vector of its own; no for users, who are new.
         std: standard deviation of the initial vectors.
+        sparse: whether gradients of tables that are looked up hold the rows in use only; see `metarec.optim`.
     """
 
     def __init__(
@@ -96,13 +98,14 @@ class Embedder(nn.Module):
         width: int,
         ids: bool,
         std: float,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
         sizes = {**schema["categorical"], **schema["multi_hot"]}
         unknown = [name for name in features if name not in sizes]
         if unknown:
             raise InputError(f"features {unknown} are not in the data; there are {sorted(sizes)}")
-        self.width = width
+        self.width, self.sparse = width, sparse
         self.codes = [name for name in features if name in schema["categorical"]] + (["id"] if ids else [])
         self.sets = [name for name in features if name in schema["multi_hot"]]
         tables = {name: sizes[name] for name in features} | ({"id": rows} if ids else {})
@@ -157,7 +160,7 @@ class Embedder(nn.Module):
 
     def _looked_up(self, name: str, rows: Tensor) -> Tensor:
         """Rows (T, R) of a table, with what the tasks add to them."""
-        vectors = lookup(self.table[name], rows)
+        vectors = lookup(self.table[name], rows, self.sparse)
         used, change = getattr(self, f"rows_{name}"), getattr(self, f"change_{name}")
         return vectors if used is None else vectors + Patch(used, change).at(rows)
 

@@ -24,14 +24,21 @@ class MeLUEncoder(nn.Module):
         item_features: item attributes to use.
         width: width of each vector.
         std: standard deviation of the initial vectors.
+        sparse: whether tables have sparse gradients.
     """
 
     def __init__(
-        self, schema: Schema, user_features: Sequence[str], item_features: Sequence[str], width: int, std: float
+        self,
+        schema: Schema,
+        user_features: Sequence[str],
+        item_features: Sequence[str],
+        width: int,
+        std: float,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
-        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std)
-        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std)
+        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
+        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
 
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""
@@ -77,6 +84,8 @@ class MeLUNet(Net):
         width: width of the vector of each attribute.
         hidden: widths of the dense layers.
         std: standard deviation of initial vectors.
+        sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
+            needs the optimizer `metarec.optim.RowAdamW`.
     """
 
     encoder: MeLUEncoder
@@ -96,11 +105,12 @@ class MeLUNet(Net):
         width: int = 32,
         hidden: Sequence[int] = (64, 64),
         std: float = 0.1,
+        sparse: bool = False,
     ) -> None:
         super().__init__(schema)
         at_least(1, width=width, hidden=min(hidden, default=0), user_features=len(user_features))
         at_least(0, std=std)
-        self.encoder = MeLUEncoder(schema, user_features, item_features, width, std)
+        self.encoder = MeLUEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = MeLUDecoder(len(user_features) * width, (len(item_features) + 1) * width, hidden)
 
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:

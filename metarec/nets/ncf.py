@@ -24,6 +24,7 @@ class NeuMFEncoder(nn.Module):
         item_features: item attributes to use.
         width: D, the width of both branches together.
         std: standard deviation of the initial vectors.
+        sparse: whether tables have sparse gradients.
     """
 
     def __init__(
@@ -33,11 +34,12 @@ class NeuMFEncoder(nn.Module):
         item_features: Sequence[str],
         width: int,
         std: float,
+        sparse: bool = False,
     ) -> None:
         super().__init__()
-        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std)
-        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std)
-        self.item_bias = Embedder(schema["items"], schema["item_features"], (), 1, True, 0.0)
+        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
+        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
+        self.item_bias = Embedder(schema["items"], schema["item_features"], (), 1, True, 0.0, sparse)
 
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""
@@ -98,6 +100,8 @@ class NeuMF(Net):
         hidden: widths of the MLP's layers.
         dropout: share of the item vector's entries that training drops.
         std: standard deviation of initial vectors.
+        sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
+            needs the optimizer `metarec.optim.RowAdamW`.
     """
 
     encoder: NeuMFEncoder
@@ -119,13 +123,14 @@ class NeuMF(Net):
         hidden: Sequence[int] = (32, 16),
         dropout: float = 0.0,
         std: float = 0.1,
+        sparse: bool = False,
     ) -> None:
         super().__init__(schema)
         at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=0))
         at_least(0, std=std)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout {dropout}: give a share >= 0 and < 1")
-        self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std)
+        self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std, sparse)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
 
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metarec.algorithms.maml import MAML
 from metarec.algorithms.update_rules import Kronecker, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes
@@ -107,3 +108,18 @@ def test_buckets_change_nothing(ratings: Ratings) -> None:
         whole = meta_gradient(NETS["melu"](ratings).double(), batch._replace(buckets=()), engine, ["decision"])
         parts = meta_gradient(NETS["melu"](ratings).double(), batch, engine, ["decision"])
         torch.testing.assert_close(whole, parts, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("adapts", [["all"], ["decision"]])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+def test_sparse_gradients_are_the_dense_ones(ratings: Ratings, engine: str, steps: int, adapts: list[str]) -> None:
+    batch = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float64, "squared_error")
+    dense, sparse = NETS["melu"](ratings).double(), NETS["melu"](ratings).double()
+    for embedder in (sparse.encoder.user, sparse.encoder.item):
+        embedder.sparse = True
+    for net in (dense, sparse):
+        MAML(net, adapts, 0.1, steps, engine=engine).loss(batch).backward()
+    assert sparse.encoder.item.table["id"].grad.is_sparse
+    for own, oracle in zip(sparse.parameters(), dense.parameters(), strict=True):
+        torch.testing.assert_close(own.grad.to_dense(), oracle.grad, rtol=0, atol=1e-12)
