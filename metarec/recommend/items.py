@@ -1,0 +1,136 @@
+"""The item side of a net, computed once for all users."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metarec.errors import InputError
+from metarec.nets.base import Encoded, Net, NoNet
+from metarec.nets.dense import DenseDecoder
+
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""An integer type for each size of an element in bytes."""
+
+
+class ItemIndex:
+    """What a net's scores need of the items, for all of them, as long as the net's parameters stay as they are.
+
+    Holds ``items * (D + 1 + out)`` numbers: vectors, biases and, where the decoder is a stack of dense layers, what
+    the items add to its first layer's outputs, so that scoring a user costs the later layers only. A catalogue that
+    is not too large for it also gets its ``items ** 2`` inner products: what an adapted first layer adds to an item's
+    outputs depends on its inner products with the support items.
+
+    Args:
+        net: the net, trained.
+        gram_bytes: what the inner products may take; the default is enough for 4,096 items in single precision.
+
+    Attributes:
+        net: the net.
+        items: number of items, the unknown row 0 included.
+        item: the encoder's item vectors, (items, D); of width 0 for a predictor without a net.
+        bias: item biases, (items,).
+        rows: second part of the decoder's input, (items, Di); null where there is no `projected`.
+        projected: W_item x of each item x in `rows`, W_item the first dense layer's columns for it, (items, out); null
+            where the decoder has no such layer.
+        gram: inner products of `rows`, (items, items); null without these, or where it would be too large.
+        user_weight: the first dense layer's columns for the user part, (out, Du); only where there is `projected`.
+        item_weight: those for the item part, (out, Di); likewise.
+        reason: why there is no `projected`, else empty.
+    """
+
+    item: Tensor
+    bias: Tensor
+    rows: Tensor | None = None
+    projected: Tensor | None = None
+    gram: Tensor | None = None
+    user_weight: Tensor
+    item_weight: Tensor
+    reason: str = ""
+
+    def __init__(self, net: Net, gram_bytes: int = 2**26) -> None:
+        self.net, self.items = net, int(net.schema["items"])
+        self.sample = list(net.parameters())[-1:]
+        self.holders = [held for module in net.modules() for held in (module._parameters, module._buffers)]
+        self.made_of, self.state = digest(net), self._state()
+        if isinstance(net, NoNet):
+            self.item, self.bias, self.reason = torch.zeros(self.items, 0), torch.zeros(self.items), "there is no net"
+            return
+        with torch.no_grad():
+            device = next(net.parameters()).device
+            every = torch.arange(self.items, device=device)[None]
+            encoded = net.encoder(every.new_zeros(1), every)
+            self.item, self.bias = encoded.item[0], encoded.bias[0]
+            self.reason = self._project(encoded)
+            if self.rows is not None and self.items**2 * self.rows.element_size() <= gram_bytes:
+                self.gram = self.rows @ self.rows.t()
+
+    def _project(self, encoded: Encoded) -> str:
+        """Compute `projected`; returns why there can be none."""
+        decoder = self.net.decoder
+        if not isinstance(decoder, DenseDecoder):
+            return "the decoder is not a stack of dense layers"
+        if decoder.training and decoder.dropout.p > 0:
+            return "dropout draws anew for each user; call eval() first"
+        rows, other = (decoder.inputs(encoded._replace(user=encoded.user + shift)).item[0] for shift in (0.0, 1.0))
+        if not torch.equal(rows, other):
+            return "what the decoder is fed of an item depends on the user"
+        weight: Tensor = decoder.layers[0].weight.detach()  # type: ignore[operator]
+        self.user_weight, self.item_weight = weight[:, : decoder.user_width], weight[:, decoder.user_width :]
+        self.rows, self.projected = rows, functional.linear(rows, self.item_weight)
+        return ""
+
+    def require_fresh(self, net: Net) -> None:
+        """Refuse to serve another net than the one this was made of.
+
+        Raises:
+            InputError: it is another net, or its parameters or attribute tables have changed.
+        """
+        if net is not self.net:
+            raise InputError("the item index belongs to another net; make one of this net: ItemIndex(net)")
+        state = self._state()
+        if state == self.state:
+            return
+        if digest(net) != self.made_of:
+            raise InputError("the net has changed since its item index was made; make it anew: ItemIndex(net)")
+        self.state = state
+
+    def _state(self) -> list[int]:
+        """What tells cheaply whether to look closer: places and version counters of all parameters and buffers.
+
+        What writes through ``.data`` leaves the counters alone; Lightning's weight averaging does so, to all
+        parameters at once. So the bits of the last one count as well.
+        """
+        tensors = [tensor for held in self.holders for tensor in held.values() if tensor is not None]
+        state = [number for tensor in tensors for number in (tensor.data_ptr(), _version(tensor))]
+        return [*state, *(int(_bits(tensor)) for tensor in self.sample)]
+
+    def gather(self, user: Tensor, item: Tensor) -> Encoded:
+        """What the encoder would say of users with vectors `user` (T, 1, D) and the items `item` (T, R)."""
+        return Encoded(user, functional.embedding(item, self.item), self.bias[item])
+
+    def block(self, user: Tensor, start: int, stop: int) -> Encoded:
+        """The same for the items ``start .. stop``, (T, stop - start), without a copy of their vectors."""
+        vectors, biases = self.item[start:stop], self.bias[start:stop]
+        return Encoded(user, vectors.expand(len(user), *vectors.shape), biases.expand(len(user), -1))
+
+
+def digest(net: Net) -> list[object]:
+    """Devices, and the sums of the bits of all parameters and buffers, read as integers.
+
+    Equal to what it was as long as no value has changed; that rows have only changed places does not show.
+    """
+    tensors = [*net.parameters(), *net.buffers()]
+    return [{tensor.device for tensor in tensors}, *(int(_bits(tensor)) for tensor in tensors)]
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The sum of the tensor's bits as integers, int64; eight bytes at a time where that divides it."""
+    flat = tensor.detach().reshape(-1)
+    size = flat.element_size()
+    whole = flat.numel() * size % 8 == 0 and flat.storage_offset() * size % 8 == 0
+    return flat.view(torch.int64 if whole else WORDS[size]).sum(dtype=torch.int64)
+
+
+def _version(tensor: Tensor) -> int:
+    """The tensor's version counter; one made in inference mode has none."""
+    return -1 if tensor.is_inference() else tensor._version
