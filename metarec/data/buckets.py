@@ -1,5 +1,7 @@
 """Cuts a batch of tasks, sorted by support length, into the few buckets that waste the least on padding."""
 
+import itertools
+
 import numpy as np
 
 from metarec.data.ratings import IntArray
@@ -8,11 +10,11 @@ from metarec.data.tasks import Bucket
 MOST_BUCKETS = 4
 """Most buckets a batch is cut into; more gain little."""
 
-BUCKET_COST = 60
+BUCKET_COST = 100
 """What one more bucket costs besides its rows, in support rows.
 
 Every tensor operation has a fixed price of some microseconds, however few rows it works on. Those that one more
-bucket adds to a training step take about as long as 60 more rows would.
+bucket adds to a step of the fused engine take about as long as 100 more rows would.
 """
 
 
@@ -29,6 +31,24 @@ def buckets(support: IntArray, query: IntArray) -> tuple[Bucket, ...]:
     start = [0, *stop[:-1]]
     width = np.maximum.reduceat(query, start).tolist()
     return tuple(map(Bucket, start, stop, support[np.array(stop) - 1].tolist(), width))
+
+
+def coarser(found: tuple[Bucket, ...], cost: int) -> tuple[Bucket, ...]:
+    """Neighbouring buckets joined, as is best where one more bucket costs more than `BUCKET_COST`.
+
+    Args:
+        found: buckets of a batch, at most `MOST_BUCKETS`.
+        cost: what one more bucket costs besides its rows, in support rows.
+    """
+    kept = (cut for number in range(len(found)) for cut in itertools.combinations(range(1, len(found)), number))
+    choices = [_between(found, cut) for cut in kept]
+    return min(choices, key=lambda buckets: sum((b.stop - b.start) * b.support + cost for b in buckets), default=found)
+
+
+def _between(found: tuple[Bucket, ...], kept: tuple[int, ...]) -> tuple[Bucket, ...]:
+    """The buckets, joined but for the cuts before the kept numbers."""
+    runs = [found[start:stop] for start, stop in itertools.pairwise((0, *kept, len(found)))]
+    return tuple(Bucket(r[0].start, r[-1].stop, max(b.support for b in r), max(b.query for b in r)) for r in runs)
 
 
 def cuts(length: IntArray) -> list[int]:

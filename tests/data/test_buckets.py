@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarec.data.buckets import BUCKET_COST, MOST_BUCKETS, buckets, cuts
+from metarec.data.buckets import BUCKET_COST, MOST_BUCKETS, buckets, coarser, cuts
+from metarec.data.tasks import Bucket
 
 lengths = st.lists(st.integers(1, 12) | st.integers(1, 400), min_size=1, max_size=16).map(sorted)
 
@@ -55,3 +56,22 @@ def test_a_large_batch_is_cut_where_a_slow_search_would() -> None:
     chosen = cuts(length)
     assert len(chosen) == MOST_BUCKETS
     assert cost(length.tolist(), tuple(chosen)) <= least < 1.02 * cost(length.tolist(), tuple(chosen))
+
+
+@given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=30), cost=st.integers(0, 400))
+def test_coarser_buckets_cover_the_same_tasks_at_the_least_cost(sizes: list[int], cost: int) -> None:
+    length = np.sort(np.array(sizes))
+    found = buckets(length, np.full(len(length), 3))
+    joined = coarser(found, cost)
+    if not found:
+        assert joined == ()
+        return
+    assert [b.start for b in joined] == [0, *(b.stop for b in joined[:-1])]
+    assert joined[-1].stop == len(length)
+    assert all(b.support == length[b.stop - 1] and b.query == 3 for b in joined)
+    assert {b.stop for b in joined} <= {b.stop for b in found}
+
+    def total(chosen: tuple[Bucket, ...]) -> int:
+        return sum((b.stop - b.start) * b.support + cost for b in chosen)
+
+    assert total(joined) <= min(total(found), len(length) * int(length[-1]) + cost)

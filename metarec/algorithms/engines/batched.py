@@ -11,8 +11,12 @@ from torch import Tensor
 from metarec.algorithms.base import Fast
 from metarec.algorithms.engines.base import Engine, encode, require_gradients, score
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop, stacked
+from metarec.data.buckets import coarser
 from metarec.data.tasks import Rows, TaskBatch, parts
 from metarec.nets.base import Net
+
+BUCKET_COST = 1500
+"""What one more bucket costs besides its rows, in support rows: its many small operations on the way back."""
 
 
 class Batched(Engine):
@@ -27,9 +31,9 @@ class Batched(Engine):
         return _adapt(net, how, stacked(parameters, len(task), tables), task, support)
 
     def losses(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Tensor:
-        """See `Engine.losses`; buckets of tasks of similar length are adapted one after the other."""
+        """See `Engine.losses`; buckets are adapted one after the other, where they save enough padding."""
         losses = []
-        for part in parts(batch):
+        for part in parts(batch._replace(buckets=coarser(batch.buckets, BUCKET_COST))):
             fast = self.adapt(net, how, part.task, part.support)
             scores = score(net, fast, part.task, part.query.item)
             losses.append(how.loss.of_tasks(scores, part.query))

@@ -1,0 +1,102 @@
+"""What ``metarec bench`` does: measure the parts, then print, draw and write what was found."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from metarec.benchmark.records import Record, as_json, read
+from metarec.benchmark.report import as_markdown
+from metarec.errors import at_least
+from metarec.files import write_text
+from metarec.report import replace_block
+
+BLOCK = "bench"
+"""Name of the block that ``--into`` replaces."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Carry the command out.
+
+    Args:
+        options: the parsed command line, see `metarec.cli`.
+
+    Raises:
+        InputError: a number is too small, data cannot be had, or a contender computes something else.
+    """
+    at_least(1, rounds=options.rounds, threads=min(options.threads, default=1))
+    if options.profile:
+        print(_profile(options))
+        return
+    records = read(options.read) if options.read else measure(options)
+    if options.save and options.read:
+        write_text(options.save, as_json(records) + "\n")
+    if options.figures:
+        from metarec.benchmark.figures import draw
+
+        draw(records, options.figures)
+    if options.into:
+        links = options.figures and Path(os.path.relpath(options.figures, options.into.parent)).as_posix()
+        replace_block(options.into, BLOCK, as_markdown(records, links))
+    if options.json:
+        print(as_json(records))
+    elif not options.into:
+        print(as_markdown(records))
+
+
+def measure(options: argparse.Namespace) -> list[Record]:
+    """Measure the chosen parts with each number of threads; records are saved after each part."""
+    import torch
+
+    from metarec.benchmark.setting import prepared
+
+    found: list[Record] = []
+    before = torch.get_num_threads()
+    try:
+        counts = options.threads or ([1] if options.quick else [1, 2])
+        for threads in counts:
+            torch.set_num_threads(threads)
+            rounds = options.rounds or (2 if options.quick else 5)
+            setting = prepared(options.data, options.device, threads, rounds, options.quick)
+            for name, part in _parts().items():
+                again = name == "memory" and threads != counts[0]  # threads do not change it
+                if (not options.only or name in options.only) and not again:
+                    print(f"metarec bench: {name}, {threads} thread(s)", file=sys.stderr, flush=True)
+                    found += part(setting)
+                    if options.save:  # whatever comes later, these are measured
+                        write_text(options.save, as_json(found) + "\n")
+    finally:
+        torch.set_num_threads(before)
+    return found
+
+
+def _parts() -> "dict[str, Callable[..., list[Record]]]":
+    """The parts by name, in the order in which they are measured."""
+    from metarec.benchmark.end_to_end import end_to_end
+    from metarec.benchmark.growth import growth
+    from metarec.benchmark.inference import inference
+    from metarec.benchmark.resources import data, memory
+    from metarec.benchmark.training import grid, peers
+
+    return {
+        "grid": grid,
+        "peers": peers,
+        "end-to-end": end_to_end,
+        "inference": inference,
+        "growth": growth,
+        "data": data,
+        "memory": memory,
+    }
+
+
+def _profile(options: argparse.Namespace) -> str:
+    """Where the time of an outer step goes, by engine."""
+    import torch
+
+    from metarec.benchmark.resources import hot_spots
+    from metarec.benchmark.setting import prepared
+
+    threads = (options.threads or [1])[0]
+    torch.set_num_threads(threads)
+    return hot_spots(prepared(options.data, options.device, threads, 1, options.quick))

@@ -1,0 +1,138 @@
+"""Contenders of one cell: the same loss and the same meta-gradient, computed by different code."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from metarec.algorithms.engines import EngineName
+from metarec.benchmark.setting import Cell, Setting
+from metarec.data.tasks import TaskBatch
+from metarec.errors import InputError
+from metarec.nets.melu import MeLUNet
+
+TOLERANCE = 1e-5
+"""Relative difference from the loop's float32 loss and gradient up to which a contender computes the same."""
+
+LOOP = "loop"
+LEARN2LEARN = "learn2learn"
+
+
+class Outcome(NamedTuple):
+    """What a step finds: the outer loss, and its gradient by name of the net's parameters."""
+
+    loss: float
+    gradient: dict[str, Tensor]
+
+
+class Contender(NamedTuple):
+    """One way to compute an outer step.
+
+    Attributes:
+        engine: an engine of ours, or a library.
+        batching: the batches it is given; `task by task` gets those in buckets and goes through their tasks.
+        step: computes loss and gradients of one batch.
+        outcome: does a step and returns what it found.
+        share: its true cost as a share of what `step` takes; 1 but for the arithmetic bound.
+        note: such as a version.
+        compile: what compiles for given batches, where that is a step of its own.
+        net: whose parameters get gradients; null where they lie elsewhere.
+    """
+
+    engine: str
+    batching: str
+    step: Callable[[TaskBatch], object]
+    outcome: Callable[[TaskBatch], Outcome] | None
+    share: float = 1.0
+    note: str = ""
+    compile: Callable[[Sequence[TaskBatch]], object] | None = None
+    net: nn.Module | None = None
+
+    @property
+    def batches(self) -> str:
+        """The kind of batches it is given."""
+        return "buckets" if self.batching == "task by task" else self.batching
+
+
+def by_step(engine: str, batching: str, net: nn.Module, step: Callable[[TaskBatch], Any], note: str = "") -> Contender:
+    """A contender whose step returns the loss and leaves gradients in the net's parameters."""
+
+    def outcome(batch: TaskBatch) -> Outcome:
+        value = float(step(batch))
+        named = net.named_parameters()
+        return Outcome(value, {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in named})
+
+    return Contender(engine, batching, step, outcome, note=note, net=net)
+
+
+def by_autograd(
+    engine: str, batching: str, net: nn.Module, loss: Callable[[TaskBatch], Tensor], note: str = ""
+) -> Contender:
+    """A contender that computes the loss and lets autograd do the rest.
+
+    Args:
+        engine: its name.
+        batching: the batches it is given.
+        net: whose parameters get gradients.
+        loss: the outer loss of a batch.
+        note: such as a version.
+    """
+
+    def step(batch: TaskBatch) -> Tensor:
+        for parameter in net.parameters():
+            parameter.grad = None
+        value = loss(batch)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
+
+    return by_step(engine, batching, net, step, note)
+
+
+def engine(setting: Setting, cell: Cell, name: EngineName, batching: str, net: MeLUNet | None = None) -> Contender:
+    """One of our engines, around the benchmark's net or another one."""
+    algorithm = setting.algorithm(name, cell, net)
+    return by_autograd(name, batching, algorithm.net, algorithm.loss)
+
+
+def ours(setting: Setting, cell: Cell) -> list[Contender]:
+    """Our engines, in each batching that suits them."""
+    return [
+        engine(setting, cell, "loop", "task by task"),
+        engine(setting, cell, "batched", "padded"),
+        engine(setting, cell, "batched", "buckets"),
+        engine(setting, cell, "fused", "buckets"),
+        engine(setting, cell, "fused", "length-sorted"),
+    ]
+
+
+def check(contenders: Sequence[Contender], batch: TaskBatch) -> None:
+    """Refuse to time a contender that computes something else than the first one.
+
+    Args:
+        contenders: the first is the oracle.
+        batch: what they are compared on.
+
+    Raises:
+        InputError: names the contender and by how much it is off.
+    """
+    assert contenders[0].outcome is not None
+    right = contenders[0].outcome(batch)
+    for contender in contenders[1:]:
+        if contender.outcome is None:
+            continue
+        found = contender.outcome(batch)
+        loss, gradient = abs(found.loss - right.loss) / abs(right.loss), difference(found.gradient, right.gradient)
+        if not max(loss, gradient) <= TOLERANCE:
+            raise InputError(
+                f"{contender.engine} ({contender.batching}) computes something else than {contenders[0].engine}: loss "
+                f"off by {loss:.1e}, meta-gradient by {gradient:.1e}, more than {TOLERANCE:.0e}; no speed to compare"
+            )
+
+
+def difference(found: dict[str, Tensor], right: dict[str, Tensor]) -> float:
+    """|found - right| / |right| over all parameters together; infinite where one is missing."""
+    if found.keys() != right.keys():
+        return float("inf")
+    off = torch.stack([(found[name] - right[name]).double().norm() for name in right]).norm()
+    return float(off / torch.stack([tensor.double().norm() for tensor in right.values()]).norm())

@@ -1,0 +1,147 @@
+"""Records as Markdown tables, one a part, under the figures that `figures.py` draws."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from metarec.benchmark.records import Record
+
+Row = tuple[str, ...]
+Key = TypeVar("Key")
+HOW = (
+    "Ratios are to learn2learn's loop over tasks in the same run: ours (`loop`) or one written by hand "
+    "(`learn2learn`), whichever is faster. Each is the median over rounds of wall-clock ratios within a round, in "
+    "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order; before, each "
+    "one's loss and meta-gradient were checked against the loop's to 1e-5."
+)
+
+
+def as_markdown(records: Sequence[Record], figures: str | None = None) -> str:
+    """All parts as tables, and links to their figures.
+
+    Args:
+        records: what was measured.
+        figures: folder of the figures as the reader of the text finds it; null: no links.
+    """
+    where = "; ".join(sorted({record.where for record in records}))
+    texts = [f"{where}. {max(record.rounds for record in records)} rounds. {HOW}"]
+    for part, (title, table) in TABLES.items():
+        chosen = [record for record in records if record.part == part]
+        if not chosen:
+            continue
+        link = [f"![{title}]({figures}/{part}.png)"] if figures else []
+        texts += [f"**{title}**", *link, table(chosen)]
+    return "\n\n".join(texts)
+
+
+def times(record: Record | None) -> str:
+    """A ratio with its quartiles, such as ``7.8x [7.1, 8.2]``; a dash where there is none."""
+    if record is None or record.ratio is None or record.spread is None:
+        return "-"
+    low, high = record.spread
+    digits = 1 if record.ratio < 100 else 0
+    return f"{record.ratio:.{digits}f}x [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def cost(record: Record | None) -> str:
+    """A value with three digits, without unit."""
+    return "-" if record is None or record.value is None else figure(record.value)
+
+
+def figure(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}".rstrip(".")
+
+
+def _table(head: Sequence[str], rows: Iterable[Row], texts: int) -> str:
+    """A Markdown table; the first `texts` columns hold text, the others numbers."""
+    kinds = ["---" if number < texts or name == "note" else "---:" for number, name in enumerate(head)]
+    lines = [head, kinds, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _distinct(values: Iterable[Key]) -> list[Key]:
+    """The values, each once, in order."""
+    return list(dict.fromkeys(values))
+
+
+def _way(record: Record) -> tuple[str, str]:
+    return record.engine, record.batching or "-"
+
+
+def _cell(record: Record) -> tuple[int, str | None, int | None, int | None]:
+    return record.threads, record.adapts, record.order, record.steps
+
+
+def _grid(records: Sequence[Record]) -> str:
+    """A row for each cell, a column for each contender."""
+    ways, rows = _distinct(map(_way, records)), []
+    for cell in _distinct(map(_cell, records)):
+        some = {_way(record): record for record in records if _cell(record) == cell}
+        base = next(record for record in some.values() if record.engine == record.against)
+        rows.append((*map(str, cell), f"{cost(base)} ({base.engine})", *(times(some.get(way)) for way in ways)))
+    columns = [f"{engine}, {batching}" for engine, batching in ways]
+    return _table(["threads", "adapts", "order", "steps", "faster loop, ms/task", *columns], rows, 4)
+
+
+def _peers(records: Sequence[Record]) -> str:
+    """A row for each library, a column for each number of threads and steps."""
+    columns, rows = _distinct((record.threads, record.steps) for record in records), []
+    for way in _distinct(map(_way, records)):
+        some = {(record.threads, record.steps): record for record in records if _way(record) == way}
+        notes = "; ".join(_distinct(record.note for record in some.values() if record.note))
+        rows.append((*way, *(times(some.get(column)) for column in columns), notes))
+    head = ["", "batching", *(f"{steps} step(s), {threads} thread(s)" for threads, steps in columns), "note"]
+    return _table(head, rows, 2)
+
+
+def _plain(records: Sequence[Record]) -> str:
+    """A row for each record."""
+    rows = [
+        (str(r.threads), r.engine, str(r.steps), r.batching or "-", times(r), f"{cost(r)} {r.unit}", r.note)
+        for r in records
+    ]
+    return _table(["threads", "", "steps", "what", "ratio", "cost", "note"], rows, 4)
+
+
+def _growth(records: Sequence[Record]) -> str:
+    """A row for each axis and contender: ms a task at each point."""
+    keys = _distinct((r.threads, r.axis, r.engine) for r in records)
+    rows = []
+    for key in keys:
+        points = [r for r in records if (r.threads, r.axis, r.engine) == key]
+        reached = ", ".join(f"{cost(r)} at {r.x or 0:,.0f}" for r in points)
+        rows.append((str(key[0]), str(key[1]), key[2], reached, f"{points[-1].ratio or 0:.1f}x"))
+    return _table(["threads", "grows", "", "ms/task", "last / first"], rows, 4)
+
+
+def _memory(records: Sequence[Record]) -> str:
+    """A row for each cell, a column for each engine."""
+    first = [record for record in records if record.threads == records[0].threads]
+    engines = _distinct(record.engine for record in first)
+    cells = _distinct((record.adapts, record.steps) for record in first)
+    found = {(record.adapts, record.steps, record.engine): record for record in first}
+    rows = [
+        (str(adapts), str(steps), *(cost(found.get((adapts, steps, engine))) for engine in engines))
+        for adapts, steps in cells
+    ]
+    return _table(["adapts", "steps", *(f"{engine}, MB" for engine in engines)], rows, 2)
+
+
+def _data(records: Sequence[Record]) -> str:
+    """A row for each engine."""
+    rows = [(str(r.threads), r.engine, f"{cost(r)} {r.unit}", f"{100 * (r.ratio or 0):.1f} %") for r in records]
+    return _table(["threads", "engine", "assembly", "share of a step"], rows, 2)
+
+
+TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
+    "grid": ("Outer steps on batches of 32 tasks: support log-uniform 5 to 90, query 10", _grid),
+    "peers": ("Other libraries: dense layers adapt, second order", _peers),
+    "end-to-end": (
+        "MetaModule under a Lightning Trainer with CSV log, bar and Adam(fused=True); ratios to `loop` there",
+        _plain,
+    ),
+    "inference": ("Prediction for new users with ten ratings each", _plain),
+    "growth": ("Growth where everything adapts, second order", _growth),
+    "data": ("Assembly of batches, as a share of assembly and step", _data),
+    "memory": ("Peak memory of an outer step of 32 tasks, second order", _memory),
+}
