@@ -130,9 +130,12 @@ class MetaModule(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip as Lightning does; by norm also where gradients of tables are sparse."""
-        sparse = any(parameter.grad is not None and parameter.grad.is_sparse for parameter in self.parameters())
-        if sparse and gradient_clip_val and gradient_clip_algorithm in (None, "norm"):
-            clip_norm(self.parameters(), gradient_clip_val)
+        if not gradient_clip_val:
+            return
+        parameters = [parameter for parameter in self.parameters() if parameter.grad is not None]
+        sparse = any(parameter.grad.is_sparse for parameter in parameters if parameter.grad is not None)
+        if sparse and gradient_clip_algorithm in (None, "norm"):
+            clip_norm(parameters, gradient_clip_val)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
@@ -174,9 +177,7 @@ class MetaModule(LightningModule):
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> Columns:
         """Adapted predictions for the query set, flat: user row, item row, rating and prediction of each row."""
-        prediction = self.algorithm.predict(
-            self.algorithm.adapt(batch.task, batch.support), batch.task, batch.query.item
-        )
+        prediction = self.algorithm.adapted(batch.task, batch.support, batch.query.item)
         mask = batch.query.mask
         user = batch.task[:, None].expand_as(mask)
         columns = {
@@ -190,10 +191,9 @@ class MetaModule(LightningModule):
     def _judge(self, batch: TaskBatch) -> Columns:
         """Every metric in both modes, one value per task, added to the running means."""
         query = batch.query
-        fast = self.algorithm.adapt(batch.task, batch.support)
         prediction = {
             "zero_shot": self.algorithm.predict({}, batch.task, query.item),
-            "adapted": self.algorithm.predict(fast, batch.task, query.item),
+            "adapted": self.algorithm.adapted(batch.task, batch.support, query.item),
         }
         columns: Columns = {
             "user": batch.task,

@@ -1,5 +1,6 @@
 """The contract of an algorithm."""
 
+import torch
 from torch import Tensor, nn
 
 from metarec.data.ratings import Ratings
@@ -35,6 +36,11 @@ class Algorithm(nn.Module):
             support: ratings to adapt on, (T, S).
         """
         raise NotImplementedError
+
+    def adapted(self, task: Tensor, support: Rows, item: Tensor) -> Tensor:
+        """Predicted ratings (T, Q) after adaptation, without gradients; the same as `adapt` and `predict`."""
+        with torch.no_grad():
+            return self.predict(self.adapt(task, support), task, item)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q) of the items `item` (T, Q) for the users `task` (T,)."""

@@ -71,6 +71,10 @@ class MAML(Algorithm):
         """Fast weights after `adaptation_steps` steps."""
         return adapt_detached(self.engine, self.net, self.inner_loop, task, support)
 
+    def adapted(self, task: Tensor, support: Rows, item: Tensor) -> Tensor:
+        """Predicted ratings (T, Q) after adaptation, without gradients."""
+        return self.engine.scores(self.net, self.inner_loop, task, support, item)
+
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
         return score(self.net, fast, task, item)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from metarec.algorithms.engines import EngineName
@@ -21,6 +20,7 @@ from metarec.algorithms.maml import MAML
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import LONGEST, QUERY, SHORTEST, Cell, Setting
 from metarec.benchmark.timing import finish_queued_work, middle, ratio
+from metarec.callbacks import ProgressBar
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.splits import UserCold
 from metarec.module import MetaModule
@@ -68,7 +68,7 @@ class Clock(Callback):
 def end_to_end(setting: Setting) -> list[Record]:
     """Seconds of a training step with each engine, under the trainer and as a plain loop over the same batches."""
     cell, data = Cell("decision", 2, 1), {way: data_module(setting, way.length_sorted) for way in WAYS}
-    steps = WARM + (5 if setting.quick else 30)
+    steps = WARM + (5 if setting.quick else 50)
     runs = [(way, plain) for way in WAYS for plain in (False, True)]
     seconds: Seconds = {run: [] for run in runs}
     random = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def _under_trainer(setting: Setting, algorithm: MAML, data: EpisodeDataModule, s
             devices=1,
             accelerator="cuda" if setting.device.type == "cuda" else "cpu",
             logger=CSVLogger(folder),
-            callbacks=[clock, TQDMProgressBar()],
+            callbacks=[clock, ProgressBar()],
             log_every_n_steps=10,
             limit_val_batches=0,
             enable_checkpointing=False,

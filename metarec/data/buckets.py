@@ -10,11 +10,11 @@ from metarec.data.tasks import Bucket
 MOST_BUCKETS = 4
 """Most buckets a batch is cut into; more gain little."""
 
-BUCKET_COST = 100
+BUCKET_COST = 60
 """What one more bucket costs besides its rows, in support rows.
 
 Every tensor operation has a fixed price of some microseconds, however few rows it works on. Those that one more
-bucket adds to a step of the fused engine take about as long as 100 more rows would.
+bucket adds to a step of the fused engine take about as long as 60 more rows would.
 """
 
 

@@ -47,6 +47,12 @@ class Engine:
         """
         raise NotImplementedError
 
+    def scores(self, net: Net, how: InnerLoop, task: Tensor, support: Rows, item: Tensor) -> Tensor:
+        """Scores (T, R) of the items `item` (T, R) after adaptation, without gradients."""
+        fast = adapt_detached(self, net, how, task, support)
+        with torch.no_grad():
+            return score(net, fast, task, item)
+
 
 def adapt_detached(engine: Engine, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
     """Adapt for prediction: works under ``no_grad`` and leaves no graph behind."""

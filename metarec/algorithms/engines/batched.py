@@ -6,7 +6,7 @@ a table that adapts, each task holds its changes to the rows that its support se
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metarec.algorithms.base import Fast
 from metarec.algorithms.engines.base import Engine, encode, require_gradients, score
@@ -70,7 +70,8 @@ class Batched(Engine):
 def _adapt(net: Net, how: InnerLoop, start: Fast, task: Tensor, support: Rows) -> Fast:
     """`start` with the adapting weights replaced by those after all steps."""
     require_gradients()
-    learner = how.learner(FastWeights({name: net.get_parameter(name) for name in how.names})).clone()
+    weights = {name: net.get_parameter(name) if name in start else nn.Parameter(torch.empty(0)) for name in how.names}
+    learner = how.learner(FastWeights(weights)).clone()  # which copies the weights: no table, of which changes are kept
     learner.module.put(start)
     encoded = None if how.adapts_encoder else encode(net, start, task, support.item)
     for _ in range(how.adaptation_steps):

@@ -58,17 +58,34 @@ class Fused(Engine):
         if isinstance(found, str):
             return Batched().losses(net, how, batch)
         buckets = parts(batch)
-        first, layers = _layers(net.decoder, found.start)
-        function = OneStep if how.adaptation_steps == 1 else ManySteps
-        inputs = _inputs(net, found.start, batch.task, buckets)
-        tensors = [inputs[0], first, *inputs[1:], *layers]
-        steps = _steps(net, how, found, buckets)
-        with torch.autocast(batch.task.device.type, enabled=False):
-            scores: Tensor = function.apply(steps, *_of_one_type(tensors))  # type: ignore[no-untyped-call]
-        width = [len(part.task) * part.query.mask.shape[1] for part in buckets]
-        by_bucket = zip(torch.split(scores, width), buckets, strict=True)
-        losses = [how.loss.of_tasks(score.view_as(part.query.rating), part.query) for score, part in by_bucket]
-        return torch.cat(losses)
+        scores = _scores(net, how, found, batch.task, buckets)
+        pairs = zip(scores, buckets, strict=True)
+        return torch.cat([how.loss.of_tasks(score, part.query) for score, part in pairs])
+
+    def scores(self, net: Net, how: InnerLoop, task: Tensor, support: Rows, item: Tensor) -> Tensor:
+        """See `Engine.scores`."""
+        found = plan(net, how)
+        if isinstance(found, str):
+            return Batched().scores(net, how, task, support, item)
+        query = Rows(
+            item, item.new_zeros(item.shape, dtype=support.rating.dtype), torch.ones_like(item, dtype=torch.bool)
+        )
+        with torch.no_grad():
+            [scores] = _scores(net, how, found, task, [TaskBatch(task, support, query)])
+        return scores
+
+
+def _scores(net: Net, how: InnerLoop, found: Plan, task: Tensor, buckets: list[TaskBatch]) -> list[Tensor]:
+    """Scores of the query rows of each bucket after adaptation, (T, Q)."""
+    first, layers = _layers(net.decoder, found.start)
+    function = OneStep if how.adaptation_steps == 1 else ManySteps
+    inputs = _inputs(net, found.start, task, buckets)
+    tensors = [inputs[0], first, *inputs[1:], *layers]
+    steps = _steps(net, how, found, buckets)
+    with torch.autocast(task.device.type, enabled=False):
+        scores: Tensor = function.apply(steps, *_of_one_type(tensors))  # type: ignore[no-untyped-call]
+    parts = torch.split(scores, [part.query.mask.numel() for part in buckets])
+    return [score.view_as(part.query.item) for score, part in zip(parts, buckets, strict=True)]
 
 
 def _of_one_type(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:

@@ -102,6 +102,21 @@ def test_learned_update_rules_equal_the_loop(
     assert_equal_to_loop(ratings, "melu", adapts, engine, EpisodeSizes(2, 6, 5), 8, 0, **options)
 
 
+@pytest.mark.parametrize(("net", "adapts"), SETS, ids=lambda v: "+".join(v) if isinstance(v, list) else v)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_scores_after_adaptation_are_the_same(ratings: Ratings, net: str, adapts: list[str], steps: int) -> None:
+    batch = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float64, "squared_error")
+    found = []
+    for engine in ("loop", "batched", "fused"):
+        algorithm = MAML(NETS[net](ratings).double(), adapts, 0.1, steps, engine=engine)
+        found.append(algorithm.adapted(batch.task, batch.support, batch.query.item))
+        assert not found[-1].requires_grad
+        fast = algorithm.adapt(batch.task, batch.support)
+        torch.testing.assert_close(found[-1], algorithm.predict(fast, batch.task, batch.query.item), rtol=0, atol=1e-12)
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(found[2], found[0], rtol=0, atol=1e-12)
+
+
 def test_buckets_change_nothing(ratings: Ratings) -> None:
     batch = drawn(ratings, EpisodeSizes(1, 7, 4), 8, 3, torch.float64, "squared_error")
     for engine in ("batched", "fused"):
