@@ -137,8 +137,7 @@ def _mean_absolute_error(trainer: Trainer, module: Any, batches: Sequence[Any]) 
     """Mean over all validation users of the adapted model's absolute error; NaN if one user's is."""
     errors = []
     for batch in batches:
-        fast = module.algorithm.adapt(batch.task, batch.support)
-        prediction = module.algorithm.predict(fast, batch.task, batch.query.item)
+        prediction = module.algorithm.adapted(batch.task, batch.support, batch.query.item)
         errors.append(functional.mae(prediction, batch.query.rating, batch.query.mask))
     values = torch.cat(errors)
     count = torch.tensor(float(len(values)), device=values.device)

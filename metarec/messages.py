@@ -6,8 +6,12 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from metarec.errors import InputError
+
+Known = TypeVar("Known")
 
 KINDS = {
     "bool": "true or false",
@@ -22,6 +26,17 @@ KINDS = {
     "NoneType": "null",
 }
 """How a type is called where values are written down."""
+
+
+def one_of(kind: str, name: str, known: Mapping[str, Known]) -> Known:
+    """What a word stands for.
+
+    Raises:
+        InputError: nothing; names the nearest words, or all.
+    """
+    if name not in known:
+        raise InputError(f"no {kind} '{name}'" + (did_you_mean(name, known) or f"; known are {list(known)}"))
+    return known[name]
 
 
 def did_you_mean(wrong: str, names: Iterable[str], cutoff: float = 0.7) -> str:

@@ -18,7 +18,7 @@ from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
-from metarec.optim import clip_norm
+from metarec.optim import clip_norm, require_rows
 
 MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
@@ -119,6 +119,7 @@ class MetaModule(LightningModule):
             return None
         try:
             optimizer = self.make_optimizer(parameters)
+            require_rows(self, optimizer, self.trainer.world_size)
             return optimizer if self.make_scheduler is None else ([optimizer], [self.make_scheduler(optimizer)])
         except ValueError as error:  # torch on a value out of range
             raise InputError(f"optimizer or lr_scheduler: {error}") from error
@@ -129,15 +130,19 @@ class MetaModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip as Lightning does; by norm also where gradients of tables are sparse."""
+        """Clip as Lightning does, which refuses fused optimizers in mixed precision and sparse gradients."""
         if not gradient_clip_val:
             return
-        parameters = [parameter for parameter in self.parameters() if parameter.grad is not None]
-        sparse = any(parameter.grad.is_sparse for parameter in parameters if parameter.grad is not None)
-        if sparse and gradient_clip_algorithm in (None, "norm"):
-            clip_norm(parameters, gradient_clip_val)
-        else:
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            if getattr(optimizer, "_step_supports_amp_scaling", False):
+                raise InputError(
+                    "precision 16-mixed: to clip, give --model.optimizer.init_args.fused=false or bf16-mixed"
+                )
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_algorithm in (None, "norm"):
+            clip_norm(self.parameters(), gradient_clip_val)
+        else:
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
 
     def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
         """Make every random draw of this step a function of (seed, step)."""
@@ -154,14 +159,15 @@ class MetaModule(LightningModule):
         """
         loss = self.algorithm.loss(batch)
         self.losses.append(loss.detach())
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if every and (self.global_step + 1) % every == 0:
             self.log("train/loss_step", loss.detach(), prog_bar=True)
             self.log_dict(curves(self.algorithm, batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
         return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean outer loss of the epoch."""
-        self.log("train/loss_epoch", torch.stack(self.losses).mean(), prog_bar=True)
+        self.log("train/loss_epoch", torch.stack(self.losses).mean(), prog_bar=True, sync_dist=True)
         self.losses.clear()
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
@@ -214,7 +220,7 @@ class MetaModule(LightningModule):
             one = alone(batch, number)
             self._finish_queued_work()
             started = time.perf_counter()
-            self.algorithm.predict(self.algorithm.adapt(one.task, one.support), one.task, one.query.item)
+            self.algorithm.adapted(one.task, one.support, one.query.item)
             self._finish_queued_work()
             seconds.append(time.perf_counter() - started)
         return torch.tensor(seconds, dtype=torch.float64)

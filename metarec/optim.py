@@ -35,7 +35,10 @@ class RowAdamW(torch.optim.Optimizer):
     ) -> None:
         if not (lr > 0 and eps > 0 and weight_decay >= 0 and all(0 <= beta < 1 for beta in betas)):
             raise InputError(f"RowAdamW: lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: out of range")
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+        # fused: where torch puts the step counts when it loads them
+        super().__init__(
+            params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "fused": True}
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -95,6 +98,25 @@ class RowAdamW(torch.optim.Optimizer):
         size = group["lr"] / (1 - first ** state["step"])
         denominator = (square / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
         parameter[rows] = parameter[rows] * (1 - group["lr"] * group["weight_decay"]) - size * mean / denominator
+
+
+SPARSE = (RowAdamW, torch.optim.SGD, torch.optim.SparseAdam, torch.optim.Adagrad)
+"""Optimizers that take sparse gradients."""
+
+
+def require_rows(module: nn.Module, optimizer: torch.optim.Optimizer, processes: int) -> None:
+    """Refuse tables with sparse gradients where the optimizer or several processes cannot deal with them.
+
+    Raises:
+        InputError: names the cure.
+    """
+    if not any(getattr(part, "sparse", False) for part in module.modules()):
+        return
+    if not isinstance(optimizer, SPARSE):
+        name = type(optimizer).__name__
+        raise InputError(f"sparse: true with the optimizer {name}; use metarec.optim.RowAdamW, or sparse: false")
+    if processes > 1:
+        raise InputError(f"sparse: true in {processes} processes; use one process, or sparse: false")
 
 
 def clip_norm(parameters: Iterable[nn.Parameter], most: float) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
 from metarec.algorithms.maml import MAML
@@ -320,7 +320,31 @@ def test_sparse_tables_train_with_row_steps_and_clipping(ratings: Ratings, tmp_p
     net = partial(NET, sparse=True)
     module = MetaModule(ratings.schema, net, partial(MAML, adapts=["decision"]), partial(RowAdamW, lr=0.02))
     before = module.algorithm.net.encoder.item.table["id"].detach().clone()
-    trainer = trainer_of(tmp_path, gradient_clip_val=1.0)
+    norms = []
+
+    class Norm(Callback):
+        def on_before_zero_grad(self, trainer, pl_module, optimizer):
+            found = [
+                p.grad.coalesce().values() if p.grad.is_sparse else p.grad
+                for p in pl_module.parameters()
+                if p.grad is not None
+            ]
+            norms.append(float(torch.nn.utils.get_total_norm(found)) if found else 0.0)
+
+    trainer = trainer_of(tmp_path, gradient_clip_val=0.01, callbacks=[Norm()])
     trainer.fit(module, datamodule=data_of(ratings))
+    assert 0.009 < max(norms) < 0.0101
     assert not torch.equal(module.algorithm.net.encoder.item.table["id"], before)
     assert all(parameter.isfinite().all() for parameter in module.parameters())
+
+
+def test_sparse_tables_need_their_optimizer(ratings: Ratings, tmp_path: Path) -> None:
+    module = MetaModule(ratings.schema, partial(NET, sparse=True), MAML, torch.optim.AdamW)
+    with pytest.raises(InputError, match=r"sparse: true with the optimizer AdamW; use metarec.optim.RowAdamW"):
+        trainer_of(tmp_path).fit(module, datamodule=data_of(ratings))
+
+
+def test_binary_targets_are_asked_for(ratings: Ratings, tmp_path: Path) -> None:
+    module = module_of(ratings, loss="binary_cross_entropy")
+    with pytest.raises(InputError, match=r"ratings in \[1.0, 5.0\]; give targets in \[0, 1\]"):
+        trainer_of(tmp_path).fit(module, datamodule=data_of(ratings))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from metarec.errors import InputError
-from metarec.optim import RowAdamW, clip_norm
+from metarec.optim import RowAdamW, clip_norm, require_rows
 
 
 def trained(make, sparse: bool, steps: int = 5, last: int | None = None) -> list[torch.Tensor]:
@@ -73,6 +73,19 @@ def test_clipping_equals_torchs(sparse: bool, most: float) -> None:
         clip([table, weight], most)
         gradients.append([table.grad.to_dense(), weight.grad])
     torch.testing.assert_close(*gradients)
+
+
+def test_step_counts_are_loaded_where_the_fused_step_wants_them() -> None:
+    optimizer = RowAdamW([nn.Parameter(torch.zeros(1))])
+    assert optimizer.state_dict()["param_groups"][0]["fused"] is True
+
+
+def test_several_processes_are_refused() -> None:
+    class Table(nn.Module):
+        sparse = True
+
+    with pytest.raises(InputError, match="sparse: true in 2 processes; use one process"):
+        require_rows(Table(), RowAdamW([nn.Parameter(torch.zeros(1))]), 2)
 
 
 def test_impossible_options_are_refused() -> None:

@@ -83,6 +83,27 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.precision=bf16-mixed"],
+        ["--trainer.gradient_clip_algorithm=value"],
+        ["--model.net.init_args.sparse=true", "--model.optimizer=metarec.optim.RowAdamW"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.MetaSGD"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.Kronecker"],
+        [
+            "--data.length_sorted=true",
+            "--model.algorithm.init_args.adapts=[decision]",
+            "--model.algorithm.init_args.engine=fused",
+            "--model.net.init_args.dropout=0",
+        ],
+    ],
+    ids=lambda options: options[0],
+)
+def test_every_way_to_train_runs_from_the_command_line(tmp_path: Path, options: list[str]) -> None:
+    metarec("fit", *QUIET, *options, f"--trainer.default_root_dir={tmp_path}", "--trainer.max_steps=12")
+
+
+@pytest.mark.parametrize(
     ("option", "expected"),
     [
         ("--trainer.max_epoch=3", "did you mean trainer.max_epochs"),

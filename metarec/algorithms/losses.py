@@ -8,8 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.data.tasks import Rows
-from metarec.errors import InputError
-from metarec.messages import did_you_mean
+from metarec.messages import one_of
 
 LossName = Literal["squared_error", "binary_cross_entropy"]
 
@@ -65,7 +64,4 @@ def loss_named(name: str) -> Loss:
     Raises:
         InputError: there is none.
     """
-    known = {"squared_error": SQUARED_ERROR, "binary_cross_entropy": BINARY_CROSS_ENTROPY}
-    if name not in known:
-        raise InputError(f"no loss '{name}'" + (did_you_mean(name, known) or f"; known are {list(known)}"))
-    return known[name]
+    return one_of("loss", name, {"squared_error": SQUARED_ERROR, "binary_cross_entropy": BINARY_CROSS_ENTROPY})

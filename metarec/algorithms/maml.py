@@ -8,10 +8,11 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines import EngineName, engine_named
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.inner_loop import InnerLoop, adapting
-from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, LossName, loss_named
 from metarec.algorithms.update_rules import GradientStep, MakeRule
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.errors import InputError
 from metarec.nets.base import Net
 
 
@@ -33,6 +34,11 @@ class MAML(Algorithm):
         loss: of support and query sets: `squared_error` of ratings, or `binary_cross_entropy` of targets in [0, 1].
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
             gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
+        update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD` or `Kronecker` of
+            `metarec.algorithms.update_rules`.
+
+    Raises:
+        InputError: nothing adapts, a number is out of range, or the loss does not suit the data's ratings.
     """
 
     def __init__(
@@ -57,6 +63,8 @@ class MAML(Algorithm):
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
+        if self.inner_loop.loss is BINARY_CROSS_ENTROPY and not (0 <= ratings.scale[0] <= ratings.scale[1] <= 1):
+            raise InputError(f"loss binary_cross_entropy: ratings in {list(ratings.scale)}; give targets in [0, 1]")
         self.net.prepare(ratings, train)
 
     def remarks(self) -> dict[str, str]:
@@ -73,6 +81,8 @@ class MAML(Algorithm):
 
     def adapted(self, task: Tensor, support: Rows, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q) after adaptation, without gradients."""
+        if type(self).adapt is not MAML.adapt or type(self).predict is not MAML.predict:
+            return super().adapted(task, support, item)
         return self.engine.scores(self.net, self.inner_loop, task, support, item)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from metarec.benchmark.records import Record, as_json, read
 from metarec.benchmark.report import as_markdown
-from metarec.errors import at_least
+from metarec.errors import InputError, at_least
 from metarec.files import write_text
 from metarec.report import replace_block
 
@@ -51,7 +51,7 @@ def measure(options: argparse.Namespace) -> list[Record]:
 
     from metarec.benchmark.setting import prepared
 
-    found: list[Record] = []
+    found = _kept(options)
     before = torch.get_num_threads()
     try:
         counts = options.threads or ([1] if options.quick else [1, 2])
@@ -65,10 +65,29 @@ def measure(options: argparse.Namespace) -> list[Record]:
                     print(f"metarec bench: {name}, {threads} thread(s)", file=sys.stderr, flush=True)
                     found += part(setting)
                     if options.save:  # whatever comes later, these are measured
-                        write_text(options.save, as_json(found) + "\n")
+                        write_text(options.save, as_json(_sorted(found)) + "\n")
     finally:
         torch.set_num_threads(before)
-    return found
+    return _sorted(found)
+
+
+def _sorted(records: list[Record]) -> list[Record]:
+    """The records by part, in the order in which the parts are measured."""
+    order = list(_parts())
+    return sorted(records, key=lambda record: order.index(record.part))
+
+
+def _kept(options: argparse.Namespace) -> list[Record]:
+    """Saved records of the parts that are not measured now.
+
+    Raises:
+        InputError: some parts alone would replace all tables.
+    """
+    if options.only and options.into and not options.save:
+        raise InputError("bench: --only with --into: give --save FILE too, whose records of the other parts are kept")
+    if not (options.only and options.save and options.save.exists()):
+        return []
+    return [record for record in read(options.save) if record.part not in options.only]
 
 
 def _parts() -> "dict[str, Callable[..., list[Record]]]":

@@ -64,7 +64,7 @@ def _many(setting: Setting, cell: Cell, pool: Episodes) -> list[Record]:
         batch_of(pool, places[start : start + CHUNK], False, setting.device) for start in range(0, len(places), CHUNK)
     ]
     one_by_one = [alone(chunks[0], number) for number in range(len(chunks[0].task))]
-    given = {LOOP: one_by_one, LEARN2LEARN: one_by_one, "batched": chunks, OWN: [_whole(chunks)]}
+    given = {LOOP: one_by_one, LEARN2LEARN: one_by_one, "batched": chunks, "fused": chunks, OWN: [_whole(chunks)]}
     predictors = _predictors(setting, cell) | {OWN: _many_at_once(setting, cell)}
     _check(predictors, one_by_one[0])
     runs = {name: _each(predictors[name], batches) for name, batches in given.items()}
@@ -119,21 +119,16 @@ def _predictors(setting: Setting, cell: Cell) -> dict[str, Predict]:
     return {
         LOOP: _engine(setting, cell, "loop"),
         "batched": _engine(setting, cell, "batched"),
+        "fused": _engine(setting, cell, "fused"),
         LEARN2LEARN: _learn2learn(setting, cell),
     }
 
 
 def _engine(setting: Setting, cell: Cell, name: EngineName) -> Predict:
-    """One of our engines; fused has nothing to fuse here, as there is no outer gradient."""
+    """One of our engines."""
     algorithm = setting.algorithm(name, cell).eval()
 
-    def predict(batch: TaskBatch) -> Tensor:
-        with torch.no_grad():
-            fast = algorithm.adapt(batch.task, batch.support)
-            scores: Tensor = algorithm.predict(fast, batch.task, batch.query.item)
-        return scores
-
-    return predict
+    return lambda batch: algorithm.adapted(batch.task, batch.support, batch.query.item)
 
 
 def _learn2learn(setting: Setting, cell: Cell) -> Predict:

@@ -10,8 +10,9 @@ Key = TypeVar("Key")
 HOW = (
     "Ratios are to learn2learn's loop over tasks in the same run: ours (`loop`) or one written by hand "
     "(`learn2learn`), whichever is faster. Each is the median over rounds of wall-clock ratios within a round, in "
-    "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order; before, each "
-    "one's loss and meta-gradient were checked against the loop's to 1e-5."
+    "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order. Before the outer "
+    "steps, loss and meta-gradient of each contender are checked against the loop's on a batch, to 1e-5; before the "
+    "predictions, the scores."
 )
 
 

@@ -72,7 +72,7 @@ def users(algorithm: Algorithm, index: ItemIndex | None) -> tuple[Users, str]:
     if found is None:
         return AnyUsers(algorithm, index, False), f"{type(algorithm).__name__} has its own way to adapt or predict"
     net, how = found
-    plan = dense_plan(net, how)
+    plan = dense_plan(net, how, net.training)
     if isinstance(plan, str):
         return AnyUsers(algorithm, index, not how.adapts_encoder), plan
     if plan.embeddings:

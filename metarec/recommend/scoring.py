@@ -40,7 +40,8 @@ def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Row
         index: the item side of its net.
         task: user rows, (T,).
         support: ratings to adapt on, (T, S).
-        memory: bytes that may be used beyond the scores themselves; null: a quarter of what is free.
+        memory: bytes that may be used beyond the scores themselves; null: a quarter of what is free, and one user alone
+            is not asked what it takes.
 
     Returns:
         (T, items); the column of an item is its row, row 0 the unknown item. The same numbers as
@@ -51,7 +52,7 @@ def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Row
     """
     index.require_fresh(getattr(algorithm, "net", index.net))
     way, _ = users(algorithm, index)
-    if len(task) == 1:
+    if len(task) == 1 and memory is None:
         return _catalogue(way, index.items, task, support)
     scores = _zeros(algorithm, task, index.items)
 

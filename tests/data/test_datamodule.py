@@ -1,6 +1,5 @@
 import pytest
 import torch
-from lightning.fabric.utilities.apply_func import move_data_to_device
 
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
@@ -66,14 +65,18 @@ def long_episodes(**options: object) -> EpisodeDataModule:
 
 @pytest.mark.parametrize("length_sorted", [False, True])
 def test_workers_and_transfer_leave_batches_as_they_are(length_sorted: bool) -> None:
-    here = list(long_episodes(length_sorted=length_sorted).train_dataloader())
+    data = long_episodes(length_sorted=length_sorted)
+    here = list(data.train_dataloader())
+    moved = data.transfer_batch_to_device(here[0], torch.device("cpu"), 0)
     there = list(long_episodes(length_sorted=length_sorted, num_workers=2).train_dataloader())
     assert same(tuple(here), tuple(there))
-    for batch in (here[0], there[0], move_data_to_device(here[0], torch.device("cpu"))):
+    for batch in (here[0], there[0], moved):
         assert len(batch.buckets) > 1
         assert type(batch.buckets) is tuple
         assert all(isinstance(bucket, Bucket) for bucket in batch.buckets)
-    assert same(move_data_to_device(here[0], torch.device("cpu")), here[0])
+    assert same(moved, here[0])
+    meta = data.transfer_batch_to_device(here[0], torch.device("meta"), 0)
+    assert {column.device.type for column in (meta.task, *meta.support, *meta.query)} == {"meta"}
 
 
 def test_sorting_by_length_is_a_switch() -> None:

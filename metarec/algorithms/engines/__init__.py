@@ -6,8 +6,7 @@ from metarec.algorithms.engines.base import Engine
 from metarec.algorithms.engines.batched import Batched
 from metarec.algorithms.engines.fused import Fused
 from metarec.algorithms.engines.loop import Loop
-from metarec.errors import InputError
-from metarec.messages import did_you_mean
+from metarec.messages import one_of
 
 EngineName = Literal["loop", "batched", "fused"]
 
@@ -19,6 +18,4 @@ def engine_named(name: str) -> Engine:
         InputError: there is none.
     """
     known: dict[str, type[Engine]] = {"loop": Loop, "batched": Batched, "fused": Fused}
-    if name not in known:
-        raise InputError(f"no engine '{name}'" + (did_you_mean(name, known) or f"; known are {list(known)}"))
-    return known[name]()
+    return one_of("engine", name, known)()

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metarec.algorithms.engines.dense_problem import Flat, Gradients, Rows, Stack, Steps, add_products, gated, turned
+from metarec.algorithms.engines.dense_problem import (
+    Flat,
+    Gradients,
+    Rows,
+    Stack,
+    Steps,
+    add_products,
+    gated,
+    transposed,
+)
 
 
 class Sums(NamedTuple):
@@ -65,7 +74,7 @@ class DenseBase:
 
     def _gram(self, item: Flat) -> list[Tensor]:
         """Inner products with the inputs of the support rows, constant ones among them, by bucket."""
-        grams = [torch.bmm(rows, s) for rows, s in zip(item.parts, turned(self.items[0].parts), strict=True)]
+        grams = [torch.bmm(rows, s) for rows, s in zip(item.parts, transposed(self.items[0].parts), strict=True)]
         constant = 1 if self.above.weights else self.steps.constants
         if self.stack.user is None:
             return [gram.add_(constant) for gram in grams]
@@ -94,7 +103,7 @@ class DenseBase:
         self.gram_s: list[Tensor] = []
         self.found: Any = None
         found.add(0, slope.rows.all, self.items[1].all)
-        pairs = zip(slope.rows.parts, turned(total.rows.parts), strict=True)
+        pairs = zip(slope.rows.parts, transposed(total.rows.parts), strict=True)
         self.gram_q = [torch.bmm(q, s).mul_(self.rate) for q, s in pairs]
         item = slope.rows.like(slope.rows.times(self.stack.weights[0]))
         add_products(item, self.gram_q, self.items[0].parts, 1.0)
@@ -103,7 +112,7 @@ class DenseBase:
             shared = self._shared(self.gram_q) * (1 if self.steps.first_order else 2)
             found.user = found.add_user(slope.rows.sums(), self.stack.user).addcmul_(shared, self.stack.user)
         turn = self.starts[0].like(torch.empty_like(self.starts[0].all))
-        add_products(turn, turned(self.grams[1]), slope.rows.parts, self.rate, fresh=True)
+        add_products(turn, transposed(self.grams[1]), slope.rows.parts, self.rate, fresh=True)
         return Sums(turn, None)
 
     def leave_support(self, slope: Sums, total: Sums | None, turn: Sums) -> Sums:
@@ -111,7 +120,7 @@ class DenseBase:
         self.found = slope.rows.all if self.found is None else self.found + slope.rows.all
         if total is None:
             return turn
-        pairs = list(zip(slope.rows.parts, turned(total.rows.parts), strict=True))
+        pairs = list(zip(slope.rows.parts, transposed(total.rows.parts), strict=True))
         if self.gram_s:
             for gram, (left, right) in zip(self.gram_s, pairs, strict=True):
                 gram.baddbmm_(left, right, alpha=self.rate)
@@ -124,7 +133,7 @@ class DenseBase:
         """See `Base`."""
         found.add(0, self.found, self.items[0].all)
         item = self.starts[0].like(self.found @ self.stack.weights[0])
-        add_products(item, turned(self.gram_q), self.items[1].parts, 1.0)
+        add_products(item, transposed(self.gram_q), self.items[1].parts, 1.0)
         both = [gram + gram.transpose(1, 2) for gram in self.gram_s]
         if both:
             add_products(item, both, self.items[0].parts, 1.0)
@@ -169,7 +178,7 @@ class EmbeddingBase:
         self.found: Any = None
         found.query, found.user = found.query._replace(item=slope.rows.all), slope.user
         turn = self.items[0].like(torch.zeros_like(self.items[0].all))
-        self.steps.mix(turn, slope.rows, [turned(own) for own in self.steps.overlaps_q])
+        self.steps.mix(turn, slope.rows, [transposed(own) for own in self.steps.overlaps_q])
         return Sums(turn, slope.user * self.rate)
 
     def leave_support(self, slope: Sums, total: Sums | None, turn: Sums) -> Sums:

@@ -5,7 +5,8 @@ task has equally many rows, padded ones among them. What the tasks share is comp
 have each on their own in one batched product a bucket.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def add_products(into: Flat, left: Sequence[Tensor], right: Sequence[Tensor], ra
         part.baddbmm_(first, second, beta=0 if fresh else 1, alpha=rate)
 
 
-def turned(parts: Sequence[Tensor]) -> list[Tensor]:
+def transposed(parts: Sequence[Tensor]) -> list[Tensor]:
     """Each matrix transposed."""
     return [part.transpose(1, 2) for part in parts]
 
@@ -79,6 +80,17 @@ def gated(gradient: Tensor, output: Tensor) -> Tensor:
     """The gradient in the input of a ReLU, from the one in its output."""
     gate: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
     return gate
+
+
+def in_full_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward function that mixed precision around it does not touch."""
+
+    @functools.wraps(backward)
+    def wrapped(ctx: Any, gradient: Tensor) -> Any:
+        with torch.autocast(gradient.device.type, enabled=False):
+            return backward(ctx, gradient)
+
+    return wrapped
 
 
 class Steps(NamedTuple):

@@ -25,8 +25,10 @@ class Plan(NamedTuple):
 
     Attributes:
         start: number of the first adapting layer.
-        embeddings: whether everything adapts, the embeddings as well.
-        constants: how many adapting parameters are added to the score, the last layer's bias among them.
+        embeddings: whether everything adapts, the embeddings as well; then each user attribute has one value, so that
+            all rows of a task take the same row of each user table, once.
+        constants: how many adapting parameters are added to the score, the last layer's bias among them. Each is an
+            input that is always 1, so that together they add their number to the inner products of two rows.
     """
 
     start: int
@@ -44,17 +46,17 @@ class Fused(Engine):
 
     def in_use(self, net: Net, how: InnerLoop) -> str:
         """See `Engine.in_use`."""
-        found = plan(net, how)
+        found = plan(net, how, training=True)
         return f"batched instead of fused: {found}" if isinstance(found, str) else self.name
 
     def adapt(self, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
-        """See `Engine.adapt`; where there is no outer gradient, there is nothing to derive by hand."""
+        """See `Engine.adapt`; this engine never forms fast weights, so they come from `Batched`."""
         return Batched().adapt(net, how, task, support)
 
     def losses(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Tensor:
         """See `Engine.losses`."""
         require_gradients()
-        found = plan(net, how)
+        found = plan(net, how, net.training)
         if isinstance(found, str):
             return Batched().losses(net, how, batch)
         buckets = parts(batch)
@@ -64,7 +66,7 @@ class Fused(Engine):
 
     def scores(self, net: Net, how: InnerLoop, task: Tensor, support: Rows, item: Tensor) -> Tensor:
         """See `Engine.scores`."""
-        found = plan(net, how)
+        found, how = plan(net, how, net.training), how.first()
         if isinstance(found, str):
             return Batched().scores(net, how, task, support, item)
         query = Rows(
@@ -81,8 +83,8 @@ def _scores(net: Net, how: InnerLoop, found: Plan, task: Tensor, buckets: list[T
     function = OneStep if how.adaptation_steps == 1 else ManySteps
     inputs = _inputs(net, found.start, task, buckets)
     tensors = [inputs[0], first, *inputs[1:], *layers]
-    steps = _steps(net, how, found, buckets)
     with torch.autocast(task.device.type, enabled=False):
+        steps = _steps(net, how, found, buckets)
         scores: Tensor = function.apply(steps, *_of_one_type(tensors))  # type: ignore[no-untyped-call]
     parts = torch.split(scores, [part.query.mask.numel() for part in buckets])
     return [score.view_as(part.query.item) for score, part in zip(parts, buckets, strict=True)]
@@ -94,8 +96,14 @@ def _of_one_type(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
     return [tensor if tensor is None or last is None else tensor.to(last.dtype) for tensor in tensors]
 
 
-def plan(net: Net, how: InnerLoop) -> Plan | str:
-    """What of the net adapts, or why it has no hand-derived gradient."""
+def plan(net: Net, how: InnerLoop, training: bool) -> Plan | str:
+    """What of the net adapts, or why it has no hand-derived gradient.
+
+    Args:
+        net: the net.
+        how: the inner loop.
+        training: whether dropout is on, if there is any.
+    """
     decoder = net.decoder
     if not isinstance(decoder, DenseDecoder):
         return "the decoder is not a stack of dense layers"
@@ -103,7 +111,7 @@ def plan(net: Net, how: InnerLoop) -> Plan | str:
         return "the update rule is not a plain gradient step"
     if not how.adaptation_steps:
         return "there is no inner step"
-    if decoder.dropout.p > 0:
+    if training and decoder.dropout.p > 0:
         return "dropout draws anew in each step"
     return _adapting_stack(net, decoder, set(how.names))
 
@@ -119,6 +127,8 @@ def _adapting_stack(net: Net, decoder: DenseDecoder, names: set[str]) -> Plan | 
     wanted = {f"{path}.{part}" for path in paths[start:] for part in ("weight", "bias")} | constants
     encoder = {f"encoder.{name}" for name, _ in net.encoder.named_parameters()}
     embeddings = start == 0 and encoder <= names and net.concatenates
+    if embeddings and net.encoder.user.sets:  # type: ignore[union-attr]
+        return "embeddings adapt, and a user attribute has several values"
     odd = (names ^ wanted) - (encoder if embeddings else set())
     if odd:
         return f"{min(odd)} {'adapts' if min(odd) in names else 'does not adapt'}"

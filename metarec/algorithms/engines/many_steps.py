@@ -5,6 +5,16 @@ change what row r sees of it by -lr sum_s (x_r . x_s + 1) SD_s, where SD is the 
 stay the same. The layers above it keep their fast weights per task. The backward pass goes down through the query
 rows and then, a step at a time, up and down through the support rows: one Hessian-vector product a step, in closed
 form (Pearlmutter, Neural Computation 1994). There is no graph of the steps.
+
+With V the derivative of the outer loss in a layer's weights after a step (`Outer.weights`) and T the one in SD
+(`turn`), a step with weights W, inputs h, slopes D and rate lr goes back so, R marking what is found on the way:
+
+    up      Rh_0 = gate T;  Ra = Rh W' - lr h V';  Rh = gate Ra           (`turns`, from the base to the scores)
+    scores  RD = loss'' Ra
+    down    back = RD W - lr D V;  V += RD' h + D' Rh;  RD = gate back    (`slope`, from the scores to the base)
+    base    T -= lr K_ss RD;  the rows' own gradient += RD
+
+V and T begin as the query rows' gradients; biases go like weights with an input that is always 1.
 """
 
 from typing import Any, NamedTuple
@@ -14,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from metarec.algorithms.engines.bases import Base, DenseBase, EmbeddingBase, Sums
-from metarec.algorithms.engines.dense_problem import Flat, Gradients, Stack, Steps, gated, own_times
+from metarec.algorithms.engines.dense_problem import Flat, Gradients, Stack, Steps, gated, in_full_precision, own_times
 
 
 class Moment(NamedTuple):
@@ -50,7 +60,8 @@ class ManySteps(torch.autograd.Function):
             above = above._replace(user=user)
             inputs, score = above.forward(support, hidden)
             slopes = above.slopes(inputs, hidden.like(steps.slope(score)))
-            moments.append(Moment(above, inputs, slopes, steps.curvature(score), total))
+            if not steps.first_order:
+                moments.append(Moment(above, inputs, slopes, steps.curvature(score), total))
             slope = base.slope(*_back(above, slopes[0]), hidden.all)
             total = slope if total is None else total.plus(slope)
             above = _stepped(steps, above, inputs, slopes)
@@ -63,9 +74,10 @@ class ManySteps(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    @in_full_precision
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """Down through the query rows; in second order also back through the steps, the last one first."""
-        _ = ctx.saved_tensors
+        _ = ctx.saved_tensors  # raises where one has been changed in place, or freed
         steps, stack, base, moments, above, inputs, total = ctx.kept
         found = Gradients(stack, len(stack.weights) - len(above.weights))
         slopes = above.slopes(inputs, inputs[0].like(gradient.unsqueeze(-1)))

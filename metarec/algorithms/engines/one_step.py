@@ -7,6 +7,10 @@ weights are with weights that the tasks share: one flat product over the rows of
 down through the query rows, then up and down through the support rows (Pearlmutter, Neural Computation 1994); there
 is no graph of the step.
 
+In the code: `grams` are the K = x_q . x_s + 1 of a layer, `products` the P = D_q . D_s, `up` the derivative of the
+outer loss in D_s on its way from the first layer to the scores. Through K, that derivative is -lr K' D_q in D_s, and
+-lr P' x_q in x_s.
+
 Where the embeddings under the stack adapt as well, they are one more layer below it, whose inputs are one-hot: the
 Gram matrices of its parts count the table rows that two rows share, and are given.
 """
@@ -17,7 +21,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from metarec.algorithms.engines.dense_problem import Flat, Gradients, Rows, Stack, Steps, add_products, gated, turned
+from metarec.algorithms.engines.dense_problem import (
+    Flat,
+    Gradients,
+    Rows,
+    Stack,
+    Steps,
+    add_products,
+    gated,
+    in_full_precision,
+    transposed,
+)
 
 
 class Layer(NamedTuple):
@@ -59,9 +73,10 @@ class OneStep(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    @in_full_precision
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """Down through the query rows; in second order also up and down through the support rows."""
-        _ = ctx.saved_tensors
+        _ = ctx.saved_tensors  # raises where one has been changed in place, or freed
         walk: Walk = ctx.walk
         found = Gradients(walk.stack)
         slopes, products = walk.down_query(gradient, found)
@@ -107,7 +122,7 @@ class Walk:
 
     def _grams(self, number: int, query: Flat, support: Flat) -> list[Tensor]:
         """Inner products of a layer's inputs in query and support rows, constant ones among them, by bucket."""
-        grams = [torch.bmm(q, s) for q, s in zip(query.parts, turned(support.parts), strict=True)]
+        grams = [torch.bmm(q, s) for q, s in zip(query.parts, transposed(support.parts), strict=True)]
         constant = self.steps.constants if number == len(self.stack.weights) - 1 else 1
         if number or self.user is None:
             return [gram.add_(constant) for gram in grams]
@@ -122,7 +137,7 @@ class Walk:
             layer = self.layers[number]
             found.add(number, slope, layer.input_q.all)
             slopes.append(layer.input_q.like(slope))
-            pairs = zip(slopes[-1].parts, turned(layer.slope_s.parts), strict=True)
+            pairs = zip(slopes[-1].parts, transposed(layer.slope_s.parts), strict=True)
             products.append([torch.bmm(q, s) for q, s in pairs])
             back = layer.input_q.like(slope @ layer.weight)
             add_products(back, products[-1], layer.input_s.parts, self.rate)
@@ -144,12 +159,12 @@ class Walk:
         """Derivative of the outer loss in the support slopes D of the last layer, the scores' own."""
         first = self.layers[0]
         up = self._up_embeddings(found)
-        add_products(up, turned(first.grams), slopes[0].parts, self.rate, fresh=self.total is None)
+        add_products(up, transposed(first.grams), slopes[0].parts, self.rate, fresh=self.total is None)
         for number, layer in enumerate(self.layers[1:], start=1):
             gate = gated(up.all, self.stack.hidden(number, layer.input_s.all))
             found.add(number, layer.slope_s.all, gate, bias=False)
             up = up.like(gate @ self.stack.hidden(number, layer.weight).t())
-            add_products(up, turned(layer.grams), slopes[number].parts, self.rate)
+            add_products(up, transposed(layer.grams), slopes[number].parts, self.rate)
         return up.all
 
     def _up_embeddings(self, found: Gradients) -> Flat:
@@ -158,7 +173,7 @@ class Walk:
         if self.total is None:
             return first.slope_s.like(torch.empty_like(first.slope_s.all))
         push = first.input_s.like(torch.zeros_like(first.input_s.all))
-        overlaps = [turned(own) for own in self.steps.overlaps_q]
+        overlaps = [transposed(own) for own in self.steps.overlaps_q]
         self.steps.mix(push, first.input_q.like(found.query.item), overlaps)
         found.add(0, first.slope_s.all, push.all, bias=False)
         up = push.like(push.times(first.weight.t()))
@@ -174,7 +189,7 @@ class Walk:
             layer = self.layers[number]
             found.add(number, slope, layer.input_s.all)
             back = layer.input_s.like(slope @ layer.weight)
-            add_products(back, turned(products[number]), layer.input_q.parts, self.rate)
+            add_products(back, transposed(products[number]), layer.input_q.parts, self.rate)
             if number:
                 found.support, hidden = found.support.with_extra(back.all, self.stack.extra(number))
                 slope = gated(hidden, self.stack.hidden(number, layer.input_s.all))

@@ -1,20 +1,24 @@
 """The hand-derived functions by finite differences, and when they are used."""
 
 import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from metarec.algorithms.engines.dense_problem import Steps
+from metarec.algorithms.engines.fused import Plan, plan
 from metarec.algorithms.engines.many_steps import ManySteps
 from metarec.algorithms.engines.one_step import OneStep
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, SQUARED_ERROR, Loss
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.update_rules import MetaSGD
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import EpisodeSizes
-from tests.algorithms.engines.cases import drawn, melu
+from metarec.data.tasks import EpisodeSizes, pack
+from metarec.nets.melu import MeLUNet
+from tests.algorithms.engines.cases import drawn, melu, meta_gradient
 from tests.conftest import tiny_net
 
 SUPPORT, QUERY = ((2, 3), (1, 4)), ((2, 2), (1, 2))
@@ -130,24 +134,70 @@ def test_it_says_where_it_applies(net, adapts: list[str], options: dict, remark:
     assert MAML(net(ratings), adapts, engine="fused", **options).remarks()["engine"].startswith(remark)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("adapts", ["decision", "all"])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_mixed_precision_lowers_no_adapting_layer(ratings: Ratings, steps: int) -> None:
+def test_mixed_precision_lowers_no_adapting_layer(
+    ratings: Ratings, steps: int, adapts: str, inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float32, "squared_error")
+    function = OneStep if steps == 1 else ManySteps
+    seen: set[torch.dtype] = set()
+
+    def forward(ctx: object, given: Steps, *tensors: Tensor | None) -> Tensor:
+        scores = plain(ctx, given, *tensors)
+        seen.update({scores.dtype, *(tensor.dtype for tensor in tensors if tensor is not None)})
+        return scores
+
+    plain = function.forward
+    monkeypatch.setattr(function, "forward", staticmethod(forward))
     losses, gradients = [], []
     for mixed in (False, True):
-        algorithm = MAML(melu(ratings), ["decision"], 0.1, steps, engine="fused")
+        algorithm = MAML(melu(ratings), [adapts], 0.1, steps, engine="fused")
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             losses.append(algorithm.loss(batch))
-        gradients.append(torch.autograd.grad(losses[-1], list(algorithm.parameters())))
+            if inside:
+                gradients.append(torch.autograd.grad(losses[-1], list(algorithm.parameters())))
+        if not inside:
+            gradients.append(torch.autograd.grad(losses[-1], list(algorithm.parameters())))
+    assert seen == {torch.float32}
     assert losses[1].dtype == torch.float32
     torch.testing.assert_close(losses[1], losses[0], rtol=0.02, atol=0.02)
     for mine, oracle in zip(*reversed(gradients), strict=True):
         torch.testing.assert_close(mine, oracle, rtol=0, atol=0.02 * max(1.0, float(oracle.abs().max())))
 
 
-def test_dropout_is_a_reason(ratings: Ratings) -> None:
+def test_dropout_is_a_reason_in_training_alone(ratings: Ratings) -> None:
     net = tiny_net(ratings, dropout=0.2)
-    assert "dropout" in MAML(net, ["decision"], engine="fused").remarks()["engine"]
+    algorithm = MAML(net, ["decision"], engine="fused").eval()
+    assert "dropout" in algorithm.remarks()["engine"]
+    assert isinstance(plan(net, algorithm.inner_loop, net.training), Plan)
+
+
+def test_several_values_of_a_user_attribute_are_a_reason(ratings: Ratings) -> None:
+    users = ratings.user_features
+    tags = torch.randint(0, 2, (len(ratings.user_ids), 3)).float().numpy()
+    table = replace(users, multi_hot={"tag": tags}, values={**users.values, "tag": ("a", "b", "c")})
+    tagged = replace(ratings, user_features=table)
+    net = MeLUNet(tagged.schema, ["group", "tag"], ["genre"], width=3, hidden=[5])
+    net.prepare(tagged, pack(tagged, np.arange(len(tagged))))
+    assert "several values" in MAML(net, ["all"], engine="fused").remarks()["engine"]
+    batch = drawn(tagged, EpisodeSizes(2, 6, 5), 8, 0, torch.float64, "squared_error")
+    for adapts in ("all", "decision"):
+        results = [meta_gradient(net.double(), batch, engine, [adapts]) for engine in ("loop", "batched", "fused")]
+        torch.testing.assert_close(results[1], results[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(results[2], results[0], rtol=0, atol=1e-12)
+
+
+def test_an_adaptation_of_ones_own_is_judged_with_it(ratings: Ratings) -> None:
+    class Doubled(MAML):
+        def predict(self, fast, task, item):
+            return 2 * super().predict(fast, task, item)
+
+    batch = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float32, "squared_error")
+    plain, own = (kind(melu(ratings), ["decision"], engine="fused") for kind in (MAML, Doubled))
+    scores = [algorithm.adapted(batch.task, batch.support, batch.query.item) for algorithm in (plain, own)]
+    torch.testing.assert_close(scores[1], 2 * scores[0])
 
 
 def test_the_other_engines_say_their_name(ratings: Ratings) -> None:
