@@ -16,10 +16,12 @@ COLOURS = {
     "batched": "#2e86c1",
     "batched, padded": "#aed3ea",
     "batched, buckets": "#2e86c1",
-    "batched, inner loop alone": "#85c1e9",
     "fused": "#e67e22",
     "fused, buckets": "#f0b27a",
     "fused, length-sorted": "#d35400",
+    "fused, dense gradients": "#f5c396",
+    "RowAdamW": "#1d7a5f",
+    "AdamW(fused)": "#a9d8c6",
     "1 step": "#76b7a0",
     "5 steps": "#1d7a5f",
 }
@@ -54,7 +56,7 @@ def draw(records: Sequence[Record], folder: Path) -> None:
             continue
         picture = work(pyplot, chosen)
         picture.suptitle(TABLES[part][0], fontsize=9)
-        picture.tight_layout(rect=(0, 0.05 if part == "growth" else 0, 1, 1))
+        picture.tight_layout(rect=(0, 0.14 if part == "growth" else 0, 1, 1))
         with replacing(folder / f"{part}.png") as temporary:
             picture.savefig(temporary, format="png", dpi=110, metadata={"Software": None})
         pyplot.close(picture)
@@ -186,7 +188,7 @@ def _growth(pyplot: Any, records: Sequence[Record]) -> Any:
     """Cost a task along each axis, both axes logarithmic: flat is independent, slope one is linear."""
     threads = min(record.threads for record in records)
     kinds = list(dict.fromkeys(record.axis for record in records))
-    picture, axes = pyplot.subplots(1, len(kinds), figsize=(9, 2.8), squeeze=False)
+    picture, axes = pyplot.subplots(1, len(kinds), figsize=(9, 3.2), squeeze=False)
     for axis, kind in zip(axes[0], kinds, strict=True):
         for name in dict.fromkeys(r.engine for r in records if r.axis == kind):
             points = [r for r in records if (r.axis, r.engine, r.threads) == (kind, name, threads)]
@@ -201,7 +203,7 @@ def _growth(pyplot: Any, records: Sequence[Record]) -> Any:
         axis.tick_params(axis="y", which="both", labelsize=6)
     axes[0, 0].set_ylabel("ms/task")
     most = max(axes[0], key=lambda axis: len(axis.lines))
-    picture.legend(handles=most.lines, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, -0.02))
+    picture.legend(handles=most.lines, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, 0.0))
     return picture
 
 

@@ -57,6 +57,11 @@ class Net(nn.Module):
         scores: Tensor = self.decoder(self.encoder(task, item))
         return scores
 
+    def encode_user(self, task: Tensor) -> Tensor:
+        """User vectors (T, 1, D) alone, where there are no items to encode."""
+        user: Tensor = self.encoder(task, task.new_zeros(len(task), 1)).user
+        return user
+
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """By parameter that is a table looked up by row: which of its rows (T, R) the encoder takes.
 

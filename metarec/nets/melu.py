@@ -113,6 +113,10 @@ class MeLUNet(Net):
         self.encoder = MeLUEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = MeLUDecoder(len(user_features) * width, (len(item_features) + 1) * width, hidden)
 
+    def encode_user(self, task: Tensor) -> Tensor:
+        """User vectors (T, 1, D) alone."""
+        return torch.cat(self.encoder.user.parts(task[:, None]), dim=-1)
+
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """The tables of the encoder."""
         return named_tables(self.encoder, {"user": task[:, None], "item": item})

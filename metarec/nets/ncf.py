@@ -133,6 +133,11 @@ class NeuMF(Net):
         self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std, sparse)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
 
+    def encode_user(self, task: Tensor) -> Tensor:
+        """User vectors (T, 1, D) alone."""
+        user: Tensor = self.encoder.user(task[:, None])
+        return user
+
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """The tables of the encoder."""
         return named_tables(self.encoder, {"user": task[:, None], "item": item, "item_bias": item})

@@ -133,7 +133,7 @@ class DenseUsers:
 
     def adapt(self, task: Tensor, support: Rows, rows: int | None = None) -> Adapted:
         """See `Users.adapt`."""
-        user = self.index.net.encoder(task, support.item[:, :1]).user
+        user = self.index.net.encode_user(task)
         fed = self._feed(self.index.gather(user, support.item), functional.embedding(support.item, self.projected))
         share = shares(support, self.how.shrinkage) * -self.how.inner_lr
         layers, constants = self._unadapted(fed.user), self._constants(fed.user)

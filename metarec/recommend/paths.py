@@ -57,7 +57,7 @@ class AnyUsers:
             return self.algorithm.predict(adapted, task, item)
         assert self.index is not None
         net = self.index.net
-        user = net.encoder(task, item[:, :1]).user
+        user = net.encode_user(task)
         return score(net, adapted, task, item, self.index.block(user, start, stop))
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from metarec import cli
-from metarec.benchmark import training
+from metarec.benchmark import command, training
+from metarec.benchmark.figures import FIGURES
 from metarec.benchmark.records import Record, as_json, read
-from metarec.benchmark.report import as_markdown
+from metarec.benchmark.report import TABLES, as_markdown
 
 KEYS = {"part", "engine", "adapts", "order", "steps", "batching", "threads", "ratio", "spread"}
 
@@ -115,3 +116,22 @@ def test_the_readme_shows_the_saved_records() -> None:
     text = Path("README.md").read_text()
     shown = text.split("<!-- begin bench -->\n")[1].split("\n<!-- end bench -->")[0]
     assert shown == as_markdown(read(Path("docs/speed/records.json")), "docs/speed")
+
+
+def test_every_part_has_a_table_and_a_figure() -> None:
+    assert list(command._parts()) == list(cli.BENCH_PARTS)
+    assert set(TABLES) == set(FIGURES) == set(cli.BENCH_PARTS)
+
+
+def test_parts_measured_alone_keep_the_records_of_the_others(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = quick / "again.json"
+    saved.write_text((quick / "records.json").read_text())
+    before = read(saved)
+    cli.main(f"bench --quick --data movielens-100k --only data --save {saved}".split())
+    after = read(saved)
+    assert [r for r in after if r.part != "data"] == [r for r in before if r.part != "data"]
+    assert [r.value for r in after if r.part == "data"] != [r.value for r in before if r.part == "data"]
+    with pytest.raises(SystemExit) as left:
+        cli.main(["bench", "--quick", "--only", "data", "--into", str(quick / "README.md")])
+    assert left.value.code == 2
+    assert "give --save FILE too" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net, known_rows
 from metarec.nets.features import Dense, lookup
 from metarec.nets.ncf import NeuMF
+from tests.algorithms.engines.cases import melu
 from tests.conftest import tiny_net
 
 
@@ -98,3 +99,11 @@ def test_lookup_and_dense_with_task_dimension() -> None:
     weights = {"weight": torch.randn(2, 2, 3), "bias": torch.randn(2, 2)}
     together = functional_call(layer, weights, (rows,))
     torch.testing.assert_close(together[1], rows[1] @ weights["weight"][1].T + weights["bias"][1])
+
+
+@pytest.mark.parametrize("make", [tiny_net, melu])
+def test_users_alone_are_encoded_as_with_items(make, ratings: Ratings, batch: TaskBatch) -> None:
+    net = make(ratings)
+    expected = net.encoder(batch.task, batch.support.item).user
+    assert torch.equal(net.encode_user(batch.task), expected)
+    assert torch.equal(Net.encode_user(net, batch.task), expected)
