@@ -27,6 +27,11 @@ class ProgressBar(RichProgressBar):
     def __init__(self, refresh_rate: int = 10, leave: bool = False) -> None:
         super().__init__(refresh_rate=refresh_rate, leave=leave)
 
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> Any:
+        """What is shown, the last outer loss among it; logged for the bar, it would be read in every step."""
+        losses = getattr(pl_module, "losses", [])
+        return super().get_metrics(trainer, pl_module) | ({"loss": round(float(losses[-1]), 4)} if losses else {})
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -35,7 +35,7 @@ def one_of(kind: str, name: str, known: Mapping[str, Known]) -> Known:
         InputError: nothing; names the nearest words, or all.
     """
     if name not in known:
-        raise InputError(f"no {kind} '{name}'" + (did_you_mean(name, known) or f"; known are {list(known)}"))
+        raise InputError(f"no {kind} '{name}'" + (did_you_mean(str(name), known) or f"; known are {list(known)}"))
     return known[name]
 
 

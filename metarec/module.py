@@ -161,13 +161,13 @@ class MetaModule(LightningModule):
         self.losses.append(loss.detach())
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0:
-            self.log("train/loss_step", loss.detach(), prog_bar=True)
+            self.log("train/loss_step", loss.detach())
             self.log_dict(curves(self.algorithm, batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
         return loss
 
     def on_train_epoch_end(self) -> None:
         """Log the mean outer loss of the epoch."""
-        self.log("train/loss_epoch", torch.stack(self.losses).mean(), prog_bar=True, sync_dist=True)
+        self.log("train/loss_epoch", torch.stack(self.losses).mean(), sync_dist=True)
         self.losses.clear()
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:

@@ -101,7 +101,7 @@ class RowAdamW(torch.optim.Optimizer):
 
 
 SPARSE = (RowAdamW, torch.optim.SGD, torch.optim.SparseAdam, torch.optim.Adagrad)
-"""Optimizers that take sparse gradients."""
+"""Optimizers that take sparse gradients, those of torch where they are not fused."""
 
 
 def require_rows(module: nn.Module, optimizer: torch.optim.Optimizer, processes: int) -> None:
@@ -112,7 +112,8 @@ def require_rows(module: nn.Module, optimizer: torch.optim.Optimizer, processes:
     """
     if not any(getattr(part, "sparse", False) for part in module.modules()):
         return
-    if not isinstance(optimizer, SPARSE):
+    fused = optimizer.defaults.get("fused") and not isinstance(optimizer, RowAdamW)
+    if fused or not isinstance(optimizer, SPARSE):
         name = type(optimizer).__name__
         raise InputError(f"sparse: true with the optimizer {name}; use metarec.optim.RowAdamW, or sparse: false")
     if processes > 1:

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
 from metarec.baselines.means import ItemMean
-from metarec.callbacks import AverageWeights, BestCheckpoint, SelectAdaptation
+from metarec.callbacks import AverageWeights, BestCheckpoint, ProgressBar, SelectAdaptation
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
@@ -348,3 +348,22 @@ def test_binary_targets_are_asked_for(ratings: Ratings, tmp_path: Path) -> None:
     module = module_of(ratings, loss="binary_cross_entropy")
     with pytest.raises(InputError, match=r"ratings in \[1.0, 5.0\]; give targets in \[0, 1\]"):
         trainer_of(tmp_path).fit(module, datamodule=data_of(ratings))
+
+
+def test_a_step_that_is_not_logged_reads_no_value(
+    ratings: Ratings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, read = [-1], []
+
+    class Step(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            step[0] = batch_idx
+
+    item = torch.Tensor.item
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: (read.append(step[0]), item(self))[1])
+    options = {"limit_val_batches": 0, "max_epochs": 1, "log_every_n_steps": 2, "enable_checkpointing": False}
+    trainer = trainer_of(tmp_path, callbacks=[Step(), ProgressBar(2)], enable_progress_bar=True, **options)
+    module = MetaModule(ratings.schema, NET, MAML, partial(torch.optim.Adam, fused=True))
+    trainer.fit(module, datamodule=data_of(ratings, batch_size=2))
+    assert step[0] > 8
+    assert not [number for number in read if number >= 0 and number % 2 == 0 and number != step[0]]

@@ -80,6 +80,14 @@ def test_step_counts_are_loaded_where_the_fused_step_wants_them() -> None:
     assert optimizer.state_dict()["param_groups"][0]["fused"] is True
 
 
+def test_fused_optimizers_of_torch_are_refused() -> None:
+    class Table(nn.Module):
+        sparse = True
+
+    with pytest.raises(InputError, match=r"sparse: true with the optimizer SGD; use metarec.optim.RowAdamW"):
+        require_rows(Table(), torch.optim.SGD([nn.Parameter(torch.zeros(1))], fused=True), 1)
+
+
 def test_several_processes_are_refused() -> None:
     class Table(nn.Module):
         sparse = True

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from metarec.algorithms.learn2learn import learn2learn
+from metarec.errors import InputError
 
 
 class UpdateRule(nn.Module):
@@ -17,6 +18,11 @@ class UpdateRule(nn.Module):
 
     by_row: bool = False
 
+    def __init__(self, parameters: Sequence[Tensor] = (), inner_lr: float = 0.0) -> None:
+        super().__init__()
+        if type(self) is UpdateRule:
+            raise InputError("update_rule UpdateRule: give one of its kinds: GradientStep, MetaSGD or Kronecker")
+
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """A learner around the weights, with ``clone()`` and ``adapt(loss)``."""
         raise NotImplementedError
@@ -26,9 +32,6 @@ class GradientStep(UpdateRule):
     """theta - inner_lr * gradient: MAML (Finn et al., ICML 2017, arXiv 1703.03400)."""
 
     by_row = True
-
-    def __init__(self, parameters: Sequence[Tensor] = (), inner_lr: float = 0.0) -> None:
-        super().__init__()
 
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """learn2learn's `MAML`."""

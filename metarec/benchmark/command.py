@@ -26,6 +26,10 @@ def run(options: argparse.Namespace) -> None:
         InputError: a number is too small, data cannot be had, or a contender computes something else.
     """
     at_least(1, rounds=options.rounds, threads=min(options.threads, default=1))
+    cores = os.cpu_count() or 1
+    if max(options.threads, default=1) > cores:
+        raise InputError(f"threads {max(options.threads)}: this machine has {cores} cores; give no more")
+    _make_room(options)
     if options.profile:
         print(_profile(options))
         return
@@ -43,6 +47,20 @@ def run(options: argparse.Namespace) -> None:
         print(as_json(records))
     elif not options.into:
         print(as_markdown(records))
+
+
+def _make_room(options: argparse.Namespace) -> None:
+    """Make the folders that will be written to, before anything is measured.
+
+    Raises:
+        InputError: one cannot be made.
+    """
+    for folder in (options.figures, options.save and options.save.parent, options.into and options.into.parent):
+        try:
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be made ({error.strerror}); give another folder") from error
 
 
 def measure(options: argparse.Namespace) -> list[Record]:

@@ -72,7 +72,7 @@ def read(path: Path) -> list[Record]:
     """
     try:
         return [_record(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{path}: no records of metarec bench ({error}); write some with --save {path}") from error
 
 

@@ -11,6 +11,7 @@ from metarec.algorithms.base import Algorithm
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.maml import MAML
 from metarec.algorithms.pretrain import Pretrain
+from metarec.algorithms.update_rules import UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.data.ratings import Ratings
@@ -156,3 +157,14 @@ def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
     ):
         with pytest.raises(InputError, match=f"{next(iter(options))} .*: give a (rate > 0|number >= 0)"):
             make(net, ["all"], **options)
+
+
+def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
+    for options, message in (
+        ({"engine": "fusd"}, "no engine 'fusd'; did you mean fused"),
+        ({"engine": None}, "no engine 'None'; known are"),
+        ({"loss": "squared"}, "no loss 'squared'"),
+        ({"update_rule": UpdateRule}, "give one of its kinds: GradientStep, MetaSGD or Kronecker"),
+    ):
+        with pytest.raises(InputError, match=message):
+            MAML(net, ["all"], **options)

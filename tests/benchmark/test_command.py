@@ -135,3 +135,18 @@ def test_parts_measured_alone_keep_the_records_of_the_others(quick: Path, capsys
         cli.main(["bench", "--quick", "--only", "data", "--into", str(quick / "README.md")])
     assert left.value.code == 2
     assert "give --save FILE too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--figures", "/proc/nothing"], "/proc/nothing: cannot be made"),
+        (["--save", "/proc/nothing/records.json"], "/proc/nothing: cannot be made"),
+        (["--threads", "100000"], "threads 100000: this machine has"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["bench", "--quick", *options])
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
