@@ -1,5 +1,7 @@
 """Synthetic data for unit tests, and the real MovieLens 100K for those that train on it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from metarec.data.splits import UserCold
 from metarec.data.tasks import EpisodeSizes, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
+from metarec.nets.melu import MeLUNet
 from metarec.nets.ncf import NeuMF
 
 
@@ -50,6 +53,17 @@ def tiny_net(ratings: Ratings, **options: object) -> Net:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
+    return net
+
+
+def tiny_melu(ratings: Ratings, hidden: Sequence[int] = (5, 4)) -> Net:
+    """A small MeLU net on the synthetic data, all of whose parameters are at random values."""
+    torch.manual_seed(0)
+    net = MeLUNet(ratings.schema, ["group"], ["genre"], width=3, hidden=hidden)
+    net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
     return net
 
 

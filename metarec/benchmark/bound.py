@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metarec.benchmark.contenders import Contender
-from metarec.benchmark.setting import Cell, Setting
+from metarec.benchmark.setting import QUERY, Cell, Setting
 from metarec.data.tasks import TaskBatch
 from metarec.nets.melu import MeLUNet
 
@@ -39,7 +39,7 @@ def bound(setting: Setting, cell: Cell, batches: list[TaskBatch]) -> Contender:
     return Contender("arithmetic bound", "padded", step, None, share=needed / done)
 
 
-def multiplications(net: MeLUNet, cell: Cell, support: int, query: int = 10) -> float:
+def multiplications(net: MeLUNet, cell: Cell, support: int, query: int = QUERY) -> float:
     """Scalar multiplications of one task's outer step, of matrix products alone.
 
     Changes of weights by the inner loop are formed, or stay products of Gram matrices with slopes, whichever takes

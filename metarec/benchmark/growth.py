@@ -10,7 +10,7 @@ from metarec.benchmark.batching import batch_of, draw_pool
 from metarec.benchmark.contenders import Contender, engine
 from metarec.benchmark.peers import learn2learn_loop
 from metarec.benchmark.records import Record
-from metarec.benchmark.setting import Cell, Setting
+from metarec.benchmark.setting import QUERY, Cell, Setting
 from metarec.benchmark.timing import interleaved, middle, ratio
 from metarec.data.tasks import TaskBatch
 from metarec.nets.melu import MeLUNet
@@ -101,7 +101,7 @@ def _step(contender: Contender, batch: TaskBatch) -> Callable[[int], object]:
 
 def _batch(setting: Setting, tasks: int, support: int) -> TaskBatch:
     """A batch of tasks with equally many ratings, so that nothing is padded."""
-    pool = draw_pool(setting.tasks, torch.full((tasks,), support), 10, seed=tasks)
+    pool = draw_pool(setting.tasks, torch.full((tasks,), support), QUERY, seed=tasks)
     return batch_of(pool, np.arange(tasks), False, setting.device)
 
 

@@ -13,7 +13,7 @@ from metarec.benchmark.batching import batch_of, draw_pool
 from metarec.benchmark.contenders import LEARN2LEARN, LOOP
 from metarec.benchmark.peers import cut, tasks_of
 from metarec.benchmark.records import Record
-from metarec.benchmark.setting import INNER_LR, Cell, Setting
+from metarec.benchmark.setting import INNER_LR, QUERY, Cell, Setting
 from metarec.benchmark.timing import interleaved
 from metarec.benchmark.training import judged
 from metarec.data.draws import Episodes
@@ -33,7 +33,7 @@ Predict = Callable[[TaskBatch], Tensor]
 def inference(setting: Setting) -> list[Record]:
     """One user and the whole catalogue; many users one by one and in chunks; and how long all users take."""
     users = 16 if setting.quick else len(setting.tasks.task)
-    pool = draw_pool(setting.tasks, torch.full((users,), SUPPORT), 10, seed=0)
+    pool = draw_pool(setting.tasks, torch.full((users,), SUPPORT), QUERY, seed=0)
     found: list[Record] = []
     for cell in [Cell("decision", 2, 1), Cell("decision", 2, 5)][: 1 if setting.quick else 2]:
         found += _catalogue(setting, cell, pool) + _many(setting, cell, pool)

@@ -6,7 +6,7 @@ adapt in one call.
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -168,6 +168,32 @@ class Embedder(nn.Module):
         """Vectors (T, R, D) of the rows `index` (T, R): the sum of the parts."""
         none = torch.zeros(*index.shape, self.width, device=index.device)
         return functools.reduce(torch.add, self.parts(index), none)
+
+
+class AttributeEncoder(nn.Module):
+    """Embeds users by their attributes, and items by their attributes and ids.
+
+    Args:
+        schema: counts and attribute sizes of the data.
+        user_features: user attributes to use.
+        item_features: item attributes to use.
+        width: width of each vector.
+        std: standard deviation of the initial vectors.
+        sparse: whether tables have sparse gradients.
+    """
+
+    def __init__(
+        self,
+        schema: dict[str, Any],
+        user_features: Sequence[str],
+        item_features: Sequence[str],
+        width: int,
+        std: float,
+        sparse: bool = False,
+    ) -> None:
+        super().__init__()
+        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
+        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
 
 
 def named_tables(encoder: nn.Module, index: dict[str, Tensor]) -> dict[str, Tensor]:

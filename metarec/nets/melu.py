@@ -12,33 +12,11 @@ from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least
 from metarec.nets.base import Encoded, Net, Schema, known_rows
 from metarec.nets.dense import DenseDecoder, DenseInputs
-from metarec.nets.features import Dense, Embedder, named_tables
+from metarec.nets.features import AttributeEncoder, Dense, named_tables
 
 
-class MeLUEncoder(nn.Module):
-    """User and item vectors: the vectors of all attributes, and of the item's id, one beside the other.
-
-    Args:
-        schema: counts and attribute sizes of the data.
-        user_features: user attributes to use.
-        item_features: item attributes to use.
-        width: width of each vector.
-        std: standard deviation of the initial vectors.
-        sparse: whether tables have sparse gradients.
-    """
-
-    def __init__(
-        self,
-        schema: Schema,
-        user_features: Sequence[str],
-        item_features: Sequence[str],
-        width: int,
-        std: float,
-        sparse: bool = False,
-    ) -> None:
-        super().__init__()
-        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
-        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
+class MeLUEncoder(AttributeEncoder):
+    """User and item vectors: the vectors of all attributes, and of the item's id, one beside the other."""
 
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,34 +12,20 @@ from metarec.data.tasks import PackedTasks
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net, Schema, known_rows
 from metarec.nets.dense import DenseDecoder, DenseInputs
-from metarec.nets.features import Dense, Embedder, named_tables
+from metarec.nets.features import AttributeEncoder, Dense, Embedder, named_tables
 
 
-class NeuMFEncoder(nn.Module):
-    """User vectors from attributes; item vectors and biases from id and attributes.
+class NeuMFEncoder(AttributeEncoder):
+    """User vectors from attributes; item vectors from id and attributes; a bias for each item.
 
     Args:
         schema: counts and attribute sizes of the data.
-        user_features: user attributes to use.
-        item_features: item attributes to use.
-        width: D, the width of both branches together.
-        std: standard deviation of the initial vectors.
-        sparse: whether tables have sparse gradients.
+        options: those of `AttributeEncoder`.
     """
 
-    def __init__(
-        self,
-        schema: Schema,
-        user_features: Sequence[str],
-        item_features: Sequence[str],
-        width: int,
-        std: float,
-        sparse: bool = False,
-    ) -> None:
-        super().__init__()
-        self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
-        self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
-        self.item_bias = Embedder(schema["items"], schema["item_features"], (), 1, True, 0.0, sparse)
+    def __init__(self, schema: Schema, *options: Any) -> None:
+        super().__init__(schema, *options)
+        self.item_bias = Embedder(schema["items"], schema["item_features"], (), 1, True, 0.0, self.item.sparse)
 
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""

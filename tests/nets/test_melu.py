@@ -4,11 +4,11 @@ import torch
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError
 from metarec.nets.melu import MeLUNet
-from tests.algorithms.engines.cases import melu
+from tests.conftest import tiny_melu
 
 
 def test_melu_by_hand(ratings: Ratings) -> None:
-    net, user, item = melu(ratings), 5, 7
+    net, user, item = tiny_melu(ratings), 5, 7
     genres = torch.from_numpy(ratings.item_features.multi_hot["genre"])[item]
     group = ratings.user_features.categorical["group"][user]
     tables = net.encoder.item.table

@@ -9,8 +9,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net, known_rows
 from metarec.nets.features import Dense, lookup
 from metarec.nets.ncf import NeuMF
-from tests.algorithms.engines.cases import melu
-from tests.conftest import tiny_net
+from tests.conftest import tiny_melu, tiny_net
 
 
 def test_leading_task_dimension_equals_a_loop_over_tasks(ratings: Ratings, batch: TaskBatch) -> None:
@@ -101,7 +100,7 @@ def test_lookup_and_dense_with_task_dimension() -> None:
     torch.testing.assert_close(together[1], rows[1] @ weights["weight"][1].T + weights["bias"][1])
 
 
-@pytest.mark.parametrize("make", [tiny_net, melu])
+@pytest.mark.parametrize("make", [tiny_net, tiny_melu])
 def test_users_alone_are_encoded_as_with_items(make, ratings: Ratings, batch: TaskBatch) -> None:
     net = make(ratings)
     expected = net.encoder(batch.task, batch.support.item).user

@@ -1,6 +1,6 @@
 """The algorithm's own `predict(adapt(...))`, user by user, is the oracle of every score."""
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +17,11 @@ from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, Rows, TaskBatch, alone, pack
 from metarec.errors import InputError
-from metarec.nets.base import Net
-from metarec.nets.melu import MeLUNet
 from metarec.recommend import ItemIndex, adapt_and_score, memory, score_all, scoring
 from metarec.recommend.dense import Layer
-from tests.conftest import tiny_net
+from tests.conftest import tiny_melu, tiny_net
 
-
-def melu_net(ratings: Ratings, hidden: Sequence[int] = (6, 4)) -> Net:
-    """A small MeLUNet, all of whose parameters are at random values."""
-    torch.manual_seed(0)
-    net = MeLUNet(ratings.schema, ["group"], ["genre"], width=3, hidden=hidden)
-    net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return net
-
-
+melu_net = partial(tiny_melu, hidden=(6, 4))
 NETS = {"melu": melu_net, "neumf": tiny_net}
 
 

@@ -1,6 +1,6 @@
 """The contract of an engine, and what all engines share: scores of a net with fast weights."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -54,6 +54,28 @@ class Engine:
             return score(net, fast, task, item)
 
 
+def descend(net: Net, how: InnerLoop, learner: Any, start: Fast, task: Tensor, support: Rows) -> Fast:
+    """Take all steps with a learner of learn2learn, on the sum of the support losses.
+
+    Args:
+        net: the net.
+        how: the inner loop.
+        learner: a clone around `FastWeights`.
+        start: weights that take the net's places besides the learner's; empty: none.
+        task: user rows (T,).
+        support: ratings (T, S).
+
+    Returns:
+        The learner's fast weights by name.
+    """
+    encoded = None if how.adapts_encoder else encode(net, start, task, support.item)
+    for _ in range(how.adaptation_steps):
+        scores = score(net, start | learner.module.fast(), task, support.item, encoded)
+        learner.adapt(how.loss.of_tasks(scores, support, how.shrinkage).sum())
+    fast: Fast = learner.module.fast()
+    return fast
+
+
 def adapt_detached(engine: Engine, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
     """Adapt for prediction: works under ``no_grad`` and leaves no graph behind."""
     with torch.enable_grad():
@@ -79,7 +101,8 @@ def score(net: Net, fast: Fast, task: Tensor, item: Tensor, encoded: Encoded | N
 
 def encode(net: Net, fast: Fast, task: Tensor, item: Tensor) -> Encoded:
     """What the encoder makes of users (T,) and items (T, R), some of its parameters replaced by fast weights."""
-    encoded: Encoded = functional_call(net.encoder, _of(fast, "encoder."), (task, item))
+    own = _of(fast, "encoder.")
+    encoded: Encoded = functional_call(net.encoder, own, (task, item)) if own else net.encoder(task, item)
     return encoded
 
 

@@ -9,16 +9,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from metarec.algorithms.engines.dense_problem import (
-    Flat,
-    Gradients,
-    Rows,
-    Stack,
-    Steps,
-    add_products,
-    gated,
-    transposed,
-)
+from metarec.algorithms.engines.dense_problem import Gradients, Rows, Stack, Steps
+from metarec.algorithms.engines.flat import Flat, add_products, add_shared, gated, inner_products, totals, transposed
 
 
 class Sums(NamedTuple):
@@ -74,18 +66,15 @@ class DenseBase:
 
     def _gram(self, item: Flat) -> list[Tensor]:
         """Inner products with the inputs of the support rows, constant ones among them, by bucket."""
-        grams = [torch.bmm(rows, s) for rows, s in zip(item.parts, transposed(self.items[0].parts), strict=True)]
-        constant = 1 if self.above.weights else self.steps.constants
-        if self.stack.user is None:
-            return [gram.add_(constant) for gram in grams]
-        shared = self.stack.user.square().sum(dim=-1) + constant
-        return [gram.add_(own[:, None, None]) for gram, own in zip(grams, item.by_bucket(shared), strict=True)]
+        constants = 1 if self.above.weights else self.steps.constants
+        shared = None if self.stack.user is None else self.stack.user.square().sum(dim=-1)
+        return add_shared(inner_products(item, self.items[0]), item, shared, constants)
 
     def outputs(self, total: Sums | None, query: bool) -> tuple[Flat, Tensor | None]:
         """See `Base`."""
         output = self.starts[query].like(self.starts[query].all.clone())
         if total is not None:
-            add_products(output, self.grams[query], total.rows.parts, self.rate)
+            add_products(output.parts, self.grams[query], total.rows.parts, self.rate)
         if self.above.weights:
             output.all.relu_()
         return output, None
@@ -103,16 +92,15 @@ class DenseBase:
         self.gram_s: list[Tensor] = []
         self.found: Any = None
         found.add(0, slope.rows.all, self.items[1].all)
-        pairs = zip(slope.rows.parts, transposed(total.rows.parts), strict=True)
-        self.gram_q = [torch.bmm(q, s).mul_(self.rate) for q, s in pairs]
+        self.gram_q = [gram.mul_(self.rate) for gram in inner_products(slope.rows, total.rows)]
         item = slope.rows.like(slope.rows.times(self.stack.weights[0]))
-        add_products(item, self.gram_q, self.items[0].parts, 1.0)
+        add_products(item.parts, self.gram_q, self.items[0].parts)
         found.query = found.query._replace(item=item.all)
         if self.stack.user is not None:
-            shared = self._shared(self.gram_q) * (1 if self.steps.first_order else 2)
+            shared = totals(self.gram_q) * (1 if self.steps.first_order else 2)
             found.user = found.add_user(slope.rows.sums(), self.stack.user).addcmul_(shared, self.stack.user)
         turn = self.starts[0].like(torch.empty_like(self.starts[0].all))
-        add_products(turn, transposed(self.grams[1]), slope.rows.parts, self.rate, fresh=True)
+        add_products(turn.parts, transposed(self.grams[1]), slope.rows.parts, self.rate, fresh=True)
         return Sums(turn, None)
 
     def leave_support(self, slope: Sums, total: Sums | None, turn: Sums) -> Sums:
@@ -120,32 +108,26 @@ class DenseBase:
         self.found = slope.rows.all if self.found is None else self.found + slope.rows.all
         if total is None:
             return turn
-        pairs = list(zip(slope.rows.parts, transposed(total.rows.parts), strict=True))
         if self.gram_s:
-            for gram, (left, right) in zip(self.gram_s, pairs, strict=True):
-                gram.baddbmm_(left, right, alpha=self.rate)
+            add_products(self.gram_s, slope.rows.parts, transposed(total.rows.parts), self.rate)
         else:
-            self.gram_s = [torch.bmm(left, right).mul_(self.rate) for left, right in pairs]
-        add_products(turn.rows, self.grams[0], slope.rows.parts, self.rate)
+            self.gram_s = [gram.mul_(self.rate) for gram in inner_products(slope.rows, total.rows)]
+        add_products(turn.rows.parts, self.grams[0], slope.rows.parts, self.rate)
         return turn
 
     def finish(self, found: Gradients) -> None:
         """See `Base`."""
         found.add(0, self.found, self.items[0].all)
         item = self.starts[0].like(self.found @ self.stack.weights[0])
-        add_products(item, transposed(self.gram_q), self.items[1].parts, 1.0)
+        add_products(item.parts, transposed(self.gram_q), self.items[1].parts)
         both = [gram + gram.transpose(1, 2) for gram in self.gram_s]
         if both:
-            add_products(item, both, self.items[0].parts, 1.0)
+            add_products(item.parts, both, self.items[0].parts)
         found.support = found.support._replace(item=item.all)
         if self.stack.user is not None:
             found.user = found.user + found.add_user(item.like(self.found).sums(), self.stack.user)
             if both:
-                found.user = found.user + self._shared(both) * self.stack.user
-
-    def _shared(self, grams: list[Tensor]) -> Tensor:
-        """Sum of each task's derivatives in inner products, (all T, 1)."""
-        return torch.cat([gram.sum(dim=(1, 2)) for gram in grams]).unsqueeze(1)
+                found.user = found.user + totals(both) * self.stack.user
 
 
 class EmbeddingBase:

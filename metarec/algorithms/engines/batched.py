@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Fast
-from metarec.algorithms.engines.base import Engine, encode, require_gradients, score
+from metarec.algorithms.engines.base import Engine, descend, require_gradients, score
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop, stacked
 from metarec.data.buckets import coarser
 from metarec.data.tasks import Rows, TaskBatch, parts
@@ -73,9 +73,4 @@ def _adapt(net: Net, how: InnerLoop, start: Fast, task: Tensor, support: Rows) -
     weights = {name: net.get_parameter(name) if name in start else nn.Parameter(torch.empty(0)) for name in how.names}
     learner = how.learner(FastWeights(weights)).clone()  # which copies the weights: no table, of which changes are kept
     learner.module.put(start)
-    encoded = None if how.adapts_encoder else encode(net, start, task, support.item)
-    for _ in range(how.adaptation_steps):
-        scores = score(net, start | learner.module.fast(), task, support.item, encoded)
-        learner.adapt(how.loss.of_tasks(scores, support, how.shrinkage).sum())
-    adapted: Fast = learner.module.fast()
-    return start | adapted
+    return start | descend(net, how, learner, start, task, support)

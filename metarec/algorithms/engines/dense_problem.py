@@ -1,96 +1,14 @@
-"""What the hand-derived engines are given: a stack of dense layers, the rows that it scores, and how it adapts.
+"""What the hand-derived engines are given: a stack of dense layers, the rows that it scores, and how it adapts."""
 
-All rows of all tasks lie one after the other in flat tensors; tasks of similar length stand in buckets, in which each
-task has equally many rows, padded ones among them. What the tasks share is computed in one flat product, what they
-have each on their own in one batched product a bucket.
-"""
-
-import functools
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metarec.algorithms.engines.flat import Flat, Shapes, add_products, gated, own_times
 from metarec.algorithms.losses import Loss
-
-Shapes = tuple[tuple[int, int], ...]
-"""Tasks and rows a task, of each bucket."""
-
-
-class Flat:
-    """Rows of all tasks.
-
-    Args:
-        all: one row after the other, (rows, D).
-        shapes: how they are divided into buckets.
-    """
-
-    def __init__(self, all: Tensor, shapes: Shapes) -> None:
-        self.all, self.shapes = all, shapes
-
-    @cached_property
-    def parts(self) -> list[Tensor]:
-        """Views of the rows, one a bucket, (T, R, D)."""
-        width = self.all.shape[-1]
-        parts = torch.split_with_sizes(self.all, [tasks * rows for tasks, rows in self.shapes])
-        return [part.view(*shape, width) for part, shape in zip(parts, self.shapes, strict=True)]
-
-    def like(self, all: Tensor) -> "Flat":
-        """Other values for the same rows."""
-        return Flat(all, self.shapes)
-
-    def add(self, own: Tensor) -> None:
-        """Add, in place, to each row what its task has once, (all T, D)."""
-        for part, once in zip(self.parts, self.by_bucket(own), strict=True):
-            part += once.unsqueeze(1)
-
-    def sums(self) -> Tensor:
-        """Sums (all T, D) over each task's rows."""
-        return torch.cat([part.sum(dim=1) for part in self.parts])
-
-    def by_bucket(self, own: Tensor) -> Sequence[Tensor]:
-        """What each task has once, (all T, ...), by bucket."""
-        return torch.split_with_sizes(own, [tasks for tasks, _ in self.shapes])
-
-    def times(self, weight: Tensor) -> Tensor:
-        """The rows times weights (D, out), or (all T, D, out)."""
-        if weight.dim() == 2:
-            return self.all @ weight
-        product = self.all.new_empty(len(self.all), weight.shape[2])
-        for into, part, own in zip(self.like(product).parts, self.parts, self.by_bucket(weight), strict=True):
-            torch.bmm(part, own, out=into)
-        return product
-
-
-def add_products(into: Flat, left: Sequence[Tensor], right: Sequence[Tensor], rate: float, fresh: bool = False) -> None:
-    """Add rate * left @ right to the rows of each bucket, in place; `fresh` writes over what is there."""
-    for part, first, second in zip(into.parts, left, right, strict=True):
-        part.baddbmm_(first, second, beta=0 if fresh else 1, alpha=rate)
-
-
-def transposed(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Each matrix transposed."""
-    return [part.transpose(1, 2) for part in parts]
-
-
-def gated(gradient: Tensor, output: Tensor) -> Tensor:
-    """The gradient in the input of a ReLU, from the one in its output."""
-    gate: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)
-    return gate
-
-
-def in_full_precision(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A backward function that mixed precision around it does not touch."""
-
-    @functools.wraps(backward)
-    def wrapped(ctx: Any, gradient: Tensor) -> Any:
-        with torch.autocast(gradient.device.type, enabled=False):
-            return backward(ctx, gradient)
-
-    return wrapped
 
 
 class Steps(NamedTuple):
@@ -136,9 +54,8 @@ class Steps(NamedTuple):
         """Move each part of the rows `into` by -lr times its table's overlaps with the other rows, in place."""
         start = 0
         for width, own in zip(self.blocks, overlaps, strict=True):
-            for part, overlap, other in zip(into.parts, own, rows.parts, strict=True):
-                columns = slice(start, start + width)
-                part[..., columns].baddbmm_(overlap, other[..., columns], alpha=-self.inner_lr)
+            moved, others = ([part[..., start : start + width] for part in each.parts] for each in (into, rows))
+            add_products(moved, own, others, -self.inner_lr)
             start += width
 
 
@@ -201,23 +118,20 @@ class Stack(NamedTuple):
         extra = self.extra(number)
         return input[..., extra:] if extra else input
 
-    def output(self, number: int, input: Flat, user: Tensor | None) -> Tensor:
-        """Outputs (rows, out) of a layer; of the first one with this user part."""
+    def output(self, number: int, input: Flat, user: Any) -> Tensor:
+        """Outputs (rows, out) of a layer; of the first one with this user part (all T, Du), null where it has none."""
         weight, bias = self.weights[number], self.biases[number]
-        if number == 0 and user is not None:
-            output = input.times(weight.mT)
-            input.like(output).add(own_times(user, self.user_weight.mT) + bias)
-            return output
-        if weight.dim() == 2:
+        with_user = number == 0 and user is not None
+        if weight.dim() == 2 and not with_user:
             return functional.linear(input.all, weight, bias)
         output = input.times(weight.mT)
-        input.like(output).add(bias)
+        input.like(output).add(own_times(user, self.user_weight.mT) + bias if with_user else bias)
         return output
 
     def forward(self, rows: Rows, item: Flat) -> tuple[list[Flat], Tensor]:
         """The inputs of each layer and the scores (rows,), from what the first layer is fed."""
         last = len(self.weights) - 1
-        inputs, output = [item.like(rows.joined(item.all, last == 0)) if last == 0 else item], item.all
+        inputs, output = [item if last else item.like(rows.joined(item.all, True))], item.all
         for number in range(last + 1):
             output = self.output(number, inputs[number], self.user)
             if number < last:
@@ -231,11 +145,6 @@ class Stack(NamedTuple):
             back = slopes[-1].times(self.hidden(number, self.weights[number]))
             slopes.append(slope.like(gated(back, self.hidden(number, inputs[number].all))))
         return slopes[::-1]
-
-
-def own_times(own: Tensor, weight: Tensor) -> Tensor:
-    """What each task has once, (all T, D), times weights (D, out) or (all T, D, out)."""
-    return own @ weight if weight.dim() == 2 else torch.bmm(own.unsqueeze(1), weight).squeeze(1)
 
 
 class Gradients:

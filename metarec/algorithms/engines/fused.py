@@ -158,9 +158,8 @@ def _layers(decoder: Any, start: int) -> tuple[Tensor | None, list[Tensor]]:
 def _inputs(net: Net, start: int, task: Tensor, buckets: list[TaskBatch]) -> list[Tensor | None]:
     """The user part, then item part, extra part and offset of support and query rows, see `Stack` and `Rows`."""
     decoder: Any = net.decoder
-    inputs = [decoder.inputs(encoded) for encoded in encode(net, task, buckets)]
-    flat = DenseInputs(*(_rows(parts) for parts in zip(*inputs, strict=True)))  # type: ignore[arg-type]
-    flat = flat._replace(user=flat.user[: len(task)])
+    users, *others = zip(*(decoder.inputs(encoded) for encoded in encode(net, task, buckets)), strict=True)
+    flat: Any = DenseInputs(*(_rows(parts) for parts in (users[: len(buckets)], *others)))  # type: ignore[arg-type]
     count = sum(part.support.mask.numel() for part in buckets)
     if start:
         item = decoder.hidden(flat, start, _task_of_row(buckets, flat.item.device))

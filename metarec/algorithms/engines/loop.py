@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Fast
-from metarec.algorithms.engines.base import Engine, require_gradients, score
+from metarec.algorithms.engines.base import Engine, descend, require_gradients, score
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop
 from metarec.data.tasks import Rows, TaskBatch, alone
 from metarec.nets.base import Net
@@ -35,9 +35,4 @@ class Loop(Engine):
 def _adapted(net: Net, how: InnerLoop, one: TaskBatch) -> Fast:
     """Fast weights of a single task, without a task dimension."""
     learner = how.learner(FastWeights({name: net.get_parameter(name) for name in how.names})).clone()
-    encoded = None if how.adapts_encoder else net.encoder(one.task, one.support.item)
-    for _ in range(how.adaptation_steps):
-        scores = score(net, learner.module.fast(), one.task, one.support.item, encoded)
-        learner.adapt(how.loss.of_tasks(scores, one.support, how.shrinkage).sum())
-    fast: Fast = learner.module.fast()
-    return fast
+    return descend(net, how, learner, {}, one.task, one.support)

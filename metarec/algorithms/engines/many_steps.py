@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from metarec.algorithms.engines.bases import Base, DenseBase, EmbeddingBase, Sums
-from metarec.algorithms.engines.dense_problem import Flat, Gradients, Stack, Steps, gated, in_full_precision, own_times
+from metarec.algorithms.engines.dense_problem import Gradients, Stack, Steps
+from metarec.algorithms.engines.flat import Flat, add_products, gated, hand_derived, own_times, transposed
 
 
 class Moment(NamedTuple):
@@ -73,11 +73,9 @@ class ManySteps(torch.autograd.Function):
         return scores
 
     @staticmethod
-    @once_differentiable
-    @in_full_precision
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    @hand_derived
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Down through the query rows; in second order also back through the steps, the last one first."""
-        _ = ctx.saved_tensors  # raises where one has been changed in place, or freed
         steps, stack, base, moments, above, inputs, total = ctx.kept
         found = Gradients(stack, len(stack.weights) - len(above.weights))
         slopes = above.slopes(inputs, inputs[0].like(gradient.unsqueeze(-1)))
@@ -150,8 +148,7 @@ class Outer:
     @staticmethod
     def _add(weight: Tensor, slope: Flat, input: Flat, fresh: bool = False) -> None:
         """Add what rows with these slopes and inputs give for each task's weight, in place."""
-        for into, own, rows in zip(slope.by_bucket(weight), slope.parts, input.parts, strict=True):
-            into.baddbmm_(own.transpose(1, 2), rows, beta=0 if fresh else 1)
+        add_products(slope.by_bucket(weight), transposed(slope.parts), input.parts, fresh=fresh)
 
     def through(self, base: Base, moment: Moment, turn: Sums, found: Gradients) -> Sums:
         """Walk back through one step: a Hessian-vector product of the support loss.
@@ -186,8 +183,7 @@ class Outer:
                 shared = shared + own_times(user, above.user_weight.mT)
                 shared += self.rate * own_times(above.user, self.user_weight.mT)
             up = input.like(turns[number].times(above.hidden(number, weight).mT))
-            for part, rows, own in zip(up.parts, input.parts, input.by_bucket(self.weights[number].mT), strict=True):
-                part.baddbmm_(rows, own, alpha=self.rate)
+            add_products(up.parts, input.parts, input.by_bucket(self.weights[number].mT), self.rate)
             up.add(shared)
             turned = up.all
             if number < len(above.weights) - 1:
@@ -203,8 +199,7 @@ class Outer:
         for number in reversed(range(len(above.weights))):
             rows, input, own = back.like(slope), moment.inputs[number], moment.slopes[number]
             back = rows.like(rows.times(above.weights[number]))
-            for part, left, right in zip(back.parts, own.parts, own.by_bucket(self.weights[number]), strict=True):
-                part.baddbmm_(left, right, alpha=self.rate)
+            add_products(back.parts, own.parts, own.by_bucket(self.weights[number]), self.rate)
             total = rows.sums()
             if number == 0 and above.user is not None:
                 back_user = self._down_user(moment, user, total)

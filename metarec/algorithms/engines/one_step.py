@@ -19,17 +19,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from metarec.algorithms.engines.dense_problem import (
+from metarec.algorithms.engines.dense_problem import Gradients, Rows, Stack, Steps
+from metarec.algorithms.engines.flat import (
     Flat,
-    Gradients,
-    Rows,
-    Stack,
-    Steps,
     add_products,
+    add_shared,
     gated,
-    in_full_precision,
+    hand_derived,
+    inner_products,
+    totals,
     transposed,
 )
 
@@ -72,11 +71,9 @@ class OneStep(torch.autograd.Function):
         return scores
 
     @staticmethod
-    @once_differentiable
-    @in_full_precision
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    @hand_derived
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Down through the query rows; in second order also up and down through the support rows."""
-        _ = ctx.saved_tensors  # raises where one has been changed in place, or freed
         walk: Walk = ctx.walk
         found = Gradients(walk.stack)
         slopes, products = walk.down_query(gradient, found)
@@ -102,7 +99,7 @@ class Walk:
         for number, weight in enumerate(self.stack.weights):
             output = moved.like(self.stack.output(number, moved, self.user))
             grams = self._grams(number, moved, inputs[number])
-            add_products(output, grams, slopes[number].parts, self.rate)
+            add_products(output.parts, grams, slopes[number].parts, self.rate)
             self.layers.append(Layer(weight, inputs[number], slopes[number], moved, grams))
             if number < last:
                 moved = moved.like(rows.joined(output.all.relu_(), number + 1 == last))
@@ -122,12 +119,9 @@ class Walk:
 
     def _grams(self, number: int, query: Flat, support: Flat) -> list[Tensor]:
         """Inner products of a layer's inputs in query and support rows, constant ones among them, by bucket."""
-        grams = [torch.bmm(q, s) for q, s in zip(query.parts, transposed(support.parts), strict=True)]
-        constant = self.steps.constants if number == len(self.stack.weights) - 1 else 1
-        if number or self.user is None:
-            return [gram.add_(constant) for gram in grams]
-        shared = (self.user * self.stack.user).sum(dim=-1) + constant
-        return [gram.add_(own[:, None, None]) for gram, own in zip(grams, query.by_bucket(shared), strict=True)]
+        constants = self.steps.constants if number == len(self.stack.weights) - 1 else 1
+        shared = None if number or self.user is None else (self.user * self.stack.user).sum(dim=-1)
+        return add_shared(inner_products(query, support), query, shared, constants)
 
     def down_query(self, gradient: Tensor, found: Gradients) -> tuple[list[Flat], list[list[Tensor]]]:
         """Slopes of the outer loss in the query rows' outputs by layer, and products P of them and the support's."""
@@ -137,10 +131,9 @@ class Walk:
             layer = self.layers[number]
             found.add(number, slope, layer.input_q.all)
             slopes.append(layer.input_q.like(slope))
-            pairs = zip(slopes[-1].parts, transposed(layer.slope_s.parts), strict=True)
-            products.append([torch.bmm(q, s) for q, s in pairs])
+            products.append(inner_products(slopes[-1], layer.slope_s))
             back = layer.input_q.like(slope @ layer.weight)
-            add_products(back, products[-1], layer.input_s.parts, self.rate)
+            add_products(back.parts, products[-1], layer.input_s.parts, self.rate)
             if number:
                 found.query, hidden = found.query.with_extra(back.all, self.stack.extra(number))
                 slope = gated(hidden, self.stack.hidden(number, layer.input_q.all))
@@ -151,7 +144,7 @@ class Walk:
 
     def _down_user(self, slope: Flat, products: list[Tensor], found: Gradients) -> None:
         """The same for the user part of the first layer, once a task."""
-        shared = torch.cat([product.sum(dim=(1, 2)) for product in products]).unsqueeze(1) * self.rate
+        shared = totals(products) * self.rate
         found.moved_user = found.add_user(slope.sums(), self.user).addcmul_(shared, self.stack.user)
         found.user = found.moved_user if self.steps.first_order else found.moved_user + shared * self.user
 
@@ -159,12 +152,12 @@ class Walk:
         """Derivative of the outer loss in the support slopes D of the last layer, the scores' own."""
         first = self.layers[0]
         up = self._up_embeddings(found)
-        add_products(up, transposed(first.grams), slopes[0].parts, self.rate, fresh=self.total is None)
+        add_products(up.parts, transposed(first.grams), slopes[0].parts, self.rate, fresh=self.total is None)
         for number, layer in enumerate(self.layers[1:], start=1):
             gate = gated(up.all, self.stack.hidden(number, layer.input_s.all))
             found.add(number, layer.slope_s.all, gate, bias=False)
             up = up.like(gate @ self.stack.hidden(number, layer.weight).t())
-            add_products(up, transposed(layer.grams), slopes[number].parts, self.rate)
+            add_products(up.parts, transposed(layer.grams), slopes[number].parts, self.rate)
         return up.all
 
     def _up_embeddings(self, found: Gradients) -> Flat:
@@ -189,7 +182,7 @@ class Walk:
             layer = self.layers[number]
             found.add(number, slope, layer.input_s.all)
             back = layer.input_s.like(slope @ layer.weight)
-            add_products(back, transposed(products[number]), layer.input_q.parts, self.rate)
+            add_products(back.parts, transposed(products[number]), layer.input_q.parts, self.rate)
             if number:
                 found.support, hidden = found.support.with_extra(back.all, self.stack.extra(number))
                 slope = gated(hidden, self.stack.hidden(number, layer.input_s.all))

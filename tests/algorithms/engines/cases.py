@@ -9,22 +9,9 @@ from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Bucket, EpisodeSizes, Rows, TaskBatch, pack
 from metarec.nets.base import Net
-from metarec.nets.melu import MeLUNet
-from tests.conftest import tiny_net
+from tests.conftest import tiny_melu, tiny_net
 
-
-def melu(ratings: Ratings) -> Net:
-    """A small MeLU net, all of whose parameters are at random values."""
-    torch.manual_seed(0)
-    net = MeLUNet(ratings.schema, ["group"], ["genre"], width=3, hidden=[5, 4])
-    net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return net
-
-
-NETS = {"melu": melu, "neumf": tiny_net}
+NETS = {"melu": tiny_melu, "neumf": tiny_net}
 
 
 def drawn(ratings: Ratings, sizes: EpisodeSizes, tasks: int, seed: int, dtype: torch.dtype, loss: str) -> TaskBatch:

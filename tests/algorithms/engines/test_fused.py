@@ -18,8 +18,8 @@ from metarec.algorithms.update_rules import MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, pack
 from metarec.nets.melu import MeLUNet
-from tests.algorithms.engines.cases import drawn, melu, meta_gradient
-from tests.conftest import tiny_net
+from tests.algorithms.engines.cases import drawn, meta_gradient
+from tests.conftest import tiny_melu, tiny_net
 
 SUPPORT, QUERY = ((2, 3), (1, 4)), ((2, 2), (1, 2))
 WIDTHS = [5, 4, 3, 1]
@@ -117,17 +117,17 @@ def test_second_derivatives_are_refused() -> None:
 @pytest.mark.parametrize(
     ("net", "adapts", "options", "remark"),
     [
-        (melu, ["decision"], {}, "fused"),
-        (melu, ["all"], {}, "fused"),
-        (melu, ["head"], {"adaptation_steps": 1}, "fused"),
+        (tiny_melu, ["decision"], {}, "fused"),
+        (tiny_melu, ["all"], {}, "fused"),
+        (tiny_melu, ["head"], {"adaptation_steps": 1}, "fused"),
         (tiny_net, ["decision"], {}, "fused"),
         (tiny_net, ["head"], {}, "fused"),
         (tiny_net, ["all"], {}, "batched instead of fused: decoder.user_prior adapts"),
         (tiny_net, ["user_prior"], {}, "batched instead of fused: no dense layer adapts"),
-        (melu, ["decoder.layers.0.*"], {}, "batched instead of fused: decoder.head.bias does not adapt"),
-        (melu, ["decision", "encoder.item.*"], {}, "batched instead of fused: encoder.item.table.genre adapts"),
-        (melu, ["decision"], {"adaptation_steps": 0}, "batched instead of fused: there is no inner step"),
-        (melu, ["decision"], {"update_rule": MetaSGD}, "batched instead of fused: the update rule is not a plain"),
+        (tiny_melu, ["decoder.layers.0.*"], {}, "batched instead of fused: decoder.head.bias does not adapt"),
+        (tiny_melu, ["decision", "encoder.item.*"], {}, "batched instead of fused: encoder.item.table.genre adapts"),
+        (tiny_melu, ["decision"], {"adaptation_steps": 0}, "batched instead of fused: there is no inner step"),
+        (tiny_melu, ["decision"], {"update_rule": MetaSGD}, "batched instead of fused: the update rule is not a plain"),
     ],
 )
 def test_it_says_where_it_applies(net, adapts: list[str], options: dict, remark: str, ratings: Ratings) -> None:
@@ -153,7 +153,7 @@ def test_mixed_precision_lowers_no_adapting_layer(
     monkeypatch.setattr(function, "forward", staticmethod(forward))
     losses, gradients = [], []
     for mixed in (False, True):
-        algorithm = MAML(melu(ratings), [adapts], 0.1, steps, engine="fused")
+        algorithm = MAML(tiny_melu(ratings), [adapts], 0.1, steps, engine="fused")
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             losses.append(algorithm.loss(batch))
             if inside:
@@ -195,11 +195,11 @@ def test_an_adaptation_of_ones_own_is_judged_with_it(ratings: Ratings) -> None:
             return 2 * super().predict(fast, task, item)
 
     batch = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float32, "squared_error")
-    plain, own = (kind(melu(ratings), ["decision"], engine="fused") for kind in (MAML, Doubled))
+    plain, own = (kind(tiny_melu(ratings), ["decision"], engine="fused") for kind in (MAML, Doubled))
     scores = [algorithm.adapted(batch.task, batch.support, batch.query.item) for algorithm in (plain, own)]
     torch.testing.assert_close(scores[1], 2 * scores[0])
 
 
 def test_the_other_engines_say_their_name(ratings: Ratings) -> None:
     for name in ("loop", "batched"):
-        assert MAML(melu(ratings), ["all"], engine=name).remarks() == {"engine": name}
+        assert MAML(tiny_melu(ratings), ["all"], engine=name).remarks() == {"engine": name}
