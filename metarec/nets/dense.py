@@ -4,6 +4,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from metarec.nets.base import Encoded
 from metarec.nets.features import Dense, dense
@@ -11,6 +12,8 @@ from metarec.nets.features import Dense, dense
 
 class DenseInputs(NamedTuple):
     """What a stack of dense layers is fed, for R rows of each of T tasks.
+
+    Where the rows of all tasks stand in one, (1, rows, ...) takes the place of (T, R, ...) in all but the user part.
 
     Attributes:
         user: first part of the first layer's input, the same for all rows of a task, (T, 1, Du).
@@ -23,6 +26,19 @@ class DenseInputs(NamedTuple):
     item: Tensor
     extra: Tensor | None
     offset: Tensor
+
+
+def by_row(user: Tensor, task: Tensor | None) -> Tensor:
+    """What users have once, (T, 1, D), for each of their rows.
+
+    Args:
+        user: as it is, it broadcasts over rows (T, R, ...).
+        task: position of each row's user, (rows,), for rows that stand in one; null: they do not.
+
+    Returns:
+        (T, 1, D), or (1, rows, D) with `task`.
+    """
+    return user if task is None else functional.embedding(task, user.squeeze(1)).unsqueeze(0)
 
 
 class DenseDecoder(nn.Module):
@@ -45,23 +61,26 @@ class DenseDecoder(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
 
-    def inputs(self, encoded: Encoded) -> DenseInputs:
-        """What the layers are fed."""
+    def inputs(self, encoded: Encoded, task: Tensor | None = None) -> DenseInputs:
+        """What the layers are fed.
+
+        Args:
+            encoded: users, and their items and biases; or items (1, rows, D) and biases (1, rows) of all users in one.
+            task: position of each of these rows' users, (rows,); see `by_row`.
+        """
         raise NotImplementedError
 
     def hidden(self, inputs: DenseInputs, depth: int, task: Tensor | None = None) -> Tensor:
         """The input (T, R, D) of a layer above the first one.
 
         Args:
-            inputs: what the first layer is fed; flat over tasks, user part (T, Du) and all others (rows, ...), where
-                `task` is given.
+            inputs: what the first layer is fed.
             depth: number of the layer, >= 1; the last one's is ``len(layers)``.
-            task: position of each row's task, (rows,).
+            task: see `inputs`.
         """
         first: Any = self.layers[0]
         user = dense(inputs.user, first.weight[..., : self.user_width], first.bias)
-        user = user if task is None else user[task]
-        hidden = torch.relu(dense(inputs.item, first.weight[..., self.user_width :]) + user)
+        hidden = torch.relu(dense(inputs.item, first.weight[..., self.user_width :]) + by_row(user, task))
         for number in range(1, depth):
             hidden = torch.relu(self.layers[number](hidden))
         if depth == len(self.layers) and inputs.extra is not None:

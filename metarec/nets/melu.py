@@ -44,7 +44,7 @@ class MeLUDecoder(DenseDecoder):
         self.head = Dense(widths[-1], 1)
         self.register_buffer("mean", torch.zeros(()))
 
-    def inputs(self, encoded: Encoded) -> DenseInputs:
+    def inputs(self, encoded: Encoded, task: Tensor | None = None) -> DenseInputs:
         """Both vectors, and the mean rating."""
         return DenseInputs(encoded.user, encoded.item, None, encoded.bias + self.mean)
 

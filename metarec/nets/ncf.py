@@ -11,7 +11,7 @@ from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net, Schema, known_rows
-from metarec.nets.dense import DenseDecoder, DenseInputs
+from metarec.nets.dense import DenseDecoder, DenseInputs, by_row
 from metarec.nets.features import AttributeEncoder, Dense, Embedder, named_tables
 
 
@@ -61,13 +61,13 @@ class NeuMFDecoder(DenseDecoder):
         with torch.no_grad():  # start as a plain inner product: the GMF half of the output layer is all ones
             self.head.weight[:, :gmf] = 1.0
 
-    def inputs(self, encoded: Encoded) -> DenseInputs:
+    def inputs(self, encoded: Encoded, task: Tensor | None = None) -> DenseInputs:
         """The MLP halves, the product of the GMF halves, and all biases."""
         user = encoded.user + self.user_prior.reshape(-1, 1, sum(self.branches))
         user_gmf, user_mlp = torch.split(user, self.branches, dim=-1)
         item_gmf, item_mlp = torch.split(self.dropout(encoded.item), self.branches, dim=-1)
         offset = encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
-        return DenseInputs(user_mlp, item_mlp, user_gmf * item_gmf, offset)
+        return DenseInputs(user_mlp, item_mlp, by_row(user_gmf, task) * item_gmf, offset)
 
 
 class NeuMF(Net):

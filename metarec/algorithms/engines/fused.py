@@ -10,14 +10,15 @@ from metarec.algorithms.base import Fast
 from metarec.algorithms.engines.base import Engine, require_gradients
 from metarec.algorithms.engines.batched import Batched
 from metarec.algorithms.engines.dense_problem import Steps
+from metarec.algorithms.engines.layout import Layout, layouts
 from metarec.algorithms.engines.many_steps import ManySteps
 from metarec.algorithms.engines.one_step import OneStep
 from metarec.algorithms.inner_loop import InnerLoop
 from metarec.algorithms.losses import shares
 from metarec.algorithms.update_rules import GradientStep
 from metarec.data.tasks import Rows, TaskBatch, parts
-from metarec.nets.base import Encoded, Net
-from metarec.nets.dense import DenseDecoder, DenseInputs
+from metarec.nets.base import Net
+from metarec.nets.dense import DenseDecoder
 
 
 class Plan(NamedTuple):
@@ -59,10 +60,7 @@ class Fused(Engine):
         found = plan(net, how, net.training)
         if isinstance(found, str):
             return Batched().losses(net, how, batch)
-        buckets = parts(batch)
-        scores = _scores(net, how, found, batch.task, buckets)
-        pairs = zip(scores, buckets, strict=True)
-        return torch.cat([how.loss.of_tasks(score, part.query) for score, part in pairs])
+        return how.loss.of_tasks(_scores(net, how, found, batch), batch.query)
 
     def scores(self, net: Net, how: InnerLoop, task: Tensor, support: Rows, item: Tensor) -> Tensor:
         """See `Engine.scores`."""
@@ -73,21 +71,19 @@ class Fused(Engine):
             item, item.new_zeros(item.shape, dtype=support.rating.dtype), torch.ones_like(item, dtype=torch.bool)
         )
         with torch.no_grad():
-            [scores] = _scores(net, how, found, task, [TaskBatch(task, support, query)])
-        return scores
+            return _scores(net, how, found, TaskBatch(task, support, query))
 
 
-def _scores(net: Net, how: InnerLoop, found: Plan, task: Tensor, buckets: list[TaskBatch]) -> list[Tensor]:
-    """Scores of the query rows of each bucket after adaptation, (T, Q)."""
+def _scores(net: Net, how: InnerLoop, found: Plan, batch: TaskBatch) -> Tensor:
+    """Scores (T, Q) of the query rows after adaptation; 0 in padding that no bucket has."""
+    support, query = layouts(batch)
     first, layers = _layers(net.decoder, found.start)
     function = OneStep if how.adaptation_steps == 1 else ManySteps
-    inputs = _inputs(net, found.start, task, buckets)
+    inputs = _inputs(net, found.start, batch, support, query)
     tensors = [inputs[0], first, *inputs[1:], *layers]
-    with torch.autocast(task.device.type, enabled=False):
-        steps = _steps(net, how, found, buckets)
-        scores: Tensor = function.apply(steps, *_of_one_type(tensors))  # type: ignore[no-untyped-call]
-    parts = torch.split(scores, [part.query.mask.numel() for part in buckets])
-    return [score.view_as(part.query.item) for score, part in zip(parts, buckets, strict=True)]
+    with torch.autocast(batch.task.device.type, enabled=False):
+        steps = _steps(net, how, found, batch, support, query)
+        return query.padded(function.apply(steps, *_of_one_type(tensors)))  # type: ignore[no-untyped-call]
 
 
 def _of_one_type(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -125,8 +121,8 @@ def _adapting_stack(net: Net, decoder: DenseDecoder, names: set[str]) -> Plan | 
         return "no dense layer adapts"
     constants = {f"decoder.{name}" for name in decoder.constants} & names
     wanted = {f"{path}.{part}" for path in paths[start:] for part in ("weight", "bias")} | constants
-    encoder = {f"encoder.{name}" for name, _ in net.encoder.named_parameters()}
-    embeddings = start == 0 and encoder <= names and net.concatenates
+    encoder = _encoder_names(net) if start == 0 and any(name.startswith("encoder.") for name in names) else set()
+    embeddings = bool(encoder) and encoder <= names and net.concatenates
     if embeddings and net.encoder.user.sets:  # type: ignore[union-attr]
         return "embeddings adapt, and a user attribute has several values"
     odd = (names ^ wanted) - (encoder if embeddings else set())
@@ -135,15 +131,9 @@ def _adapting_stack(net: Net, decoder: DenseDecoder, names: set[str]) -> Plan | 
     return Plan(start, embeddings, 1 + len(constants))
 
 
-def encode(net: Net, task: Tensor, buckets: list[TaskBatch]) -> list[Encoded]:
-    """Support rows of all buckets, then query rows of all buckets, encoded in one call."""
-    items = [part.support.item for part in buckets] + [part.query.item for part in buckets]
-    whole = net.encoder(task, torch.cat([item.reshape(-1) for item in items])[None])
-    sizes = [item.numel() for item in items]
-    vectors = [v.view(*item.shape, -1) for v, item in zip(whole.item[0].split(sizes), items, strict=True)]
-    biases = [b.view(item.shape) for b, item in zip(whole.bias[0].split(sizes), items, strict=True)]
-    users = torch.split(whole.user, [len(part.task) for part in buckets]) * 2
-    return [Encoded(*each) for each in zip(users, vectors, biases, strict=True)]
+def _encoder_names(net: Net) -> set[str]:
+    """Names of all parameters of the encoder."""
+    return {f"encoder.{name}" for name, _ in net.encoder.named_parameters()}
 
 
 def _layers(decoder: Any, start: int) -> tuple[Tensor | None, list[Tensor]]:
@@ -155,56 +145,40 @@ def _layers(decoder: Any, start: int) -> tuple[Tensor | None, list[Tensor]]:
     return layers[0][:, :user], [layers[0][:, user:], *layers[1:]]
 
 
-def _inputs(net: Net, start: int, task: Tensor, buckets: list[TaskBatch]) -> list[Tensor | None]:
+def _inputs(net: Net, start: int, batch: TaskBatch, support: Layout, query: Layout) -> list[Tensor | None]:
     """The user part, then item part, extra part and offset of support and query rows, see `Stack` and `Rows`."""
     decoder: Any = net.decoder
-    users, *others = zip(*(decoder.inputs(encoded) for encoded in encode(net, task, buckets)), strict=True)
-    flat: Any = DenseInputs(*(_rows(parts) for parts in (users[: len(buckets)], *others)))  # type: ignore[arg-type]
-    count = sum(part.support.mask.numel() for part in buckets)
+    item = torch.cat([support.flat(batch.support.item), query.flat(batch.query.item)])
+    task = torch.cat([support.task, query.task])
+    fed = decoder.inputs(net.encoder(batch.task, item[None]), task)
     if start:
-        item = decoder.hidden(flat, start, _task_of_row(buckets, flat.item.device))
-        flat = flat._replace(item=item, extra=None if start == len(decoder.layers) else flat.extra)
-    support = [None if part is None else part[:count] for part in flat[1:]]
-    query = [None if part is None else part[count:] for part in flat[1:]]
-    return [None if start else flat.user, *support, *query]
+        hidden = decoder.hidden(fed, start, task)
+        fed = fed._replace(item=hidden, extra=None if start == len(decoder.layers) else fed.extra)
+    sizes = [len(support.task), len(query.task)]
+    divided = [(None, None) if part is None else part.flatten(0, 1).split(sizes) for part in fed[1:]]
+    return [None if start else fed.user.squeeze(1), *(part[0] for part in divided), *(part[1] for part in divided)]
 
 
-def _rows(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """(T, R, D) or (T, R) of each bucket as one (rows, D) or (rows,)."""
-    present = [part.flatten(0, 1) for part in parts if part is not None]
-    return torch.cat(present) if present else None
-
-
-def _task_of_row(buckets: list[TaskBatch], device: torch.device) -> Tensor:
-    """Position of each row's task in the batch, first of all support rows, then of all query rows, (rows,)."""
-    tasks = torch.arange(sum(len(part.task) for part in buckets), device=device)
-    own = list(zip(torch.split(tasks, [len(part.task) for part in buckets]), buckets, strict=True))
-    return torch.cat(
-        [numbers[:, None].expand_as(part.support.mask).reshape(-1) for numbers, part in own]
-        + [numbers[:, None].expand_as(part.query.mask).reshape(-1) for numbers, part in own]
-    )
-
-
-def _steps(net: Net, how: InnerLoop, found: Plan, buckets: list[TaskBatch]) -> Steps:
+def _steps(net: Net, how: InnerLoop, found: Plan, batch: TaskBatch, support: Layout, query: Layout) -> Steps:
     """The inner loop of a batch."""
     steps = Steps(
         how.inner_lr,
         how.adaptation_steps,
         how.first_order,
         how.loss,
-        torch.cat([part.support.rating.reshape(-1) for part in buckets]),
-        torch.cat([shares(part.support, how.shrinkage).reshape(-1) for part in buckets]),
-        tuple(part.support.mask.shape for part in buckets),  # type: ignore[misc]
-        tuple(part.query.mask.shape for part in buckets),  # type: ignore[misc]
+        support.flat(batch.support.rating),
+        support.flat(shares(batch.support, how.shrinkage)),
+        support.shapes,
+        query.shapes,
         found.constants,
     )
     if not found.embeddings:
         return steps
     embedder: Any = net.encoder.item
-    items = [(part.query.item, part.support.item) for part in buckets]
+    items = [(part.query.item, part.support.item) for part in parts(batch)]
     several = items if how.adaptation_steps > 1 else []
     return steps._replace(
         blocks=(embedder.width,) * len(embedder.table),
-        overlaps_s=list(zip(*(embedder.overlaps(support, support) for _, support in several), strict=True)),
-        overlaps_q=list(zip(*(embedder.overlaps(query, support) for query, support in items), strict=True)),
+        overlaps_s=list(zip(*(embedder.overlaps(own, own) for _, own in several), strict=True)),
+        overlaps_q=list(zip(*(embedder.overlaps(*pair) for pair in items), strict=True)),
     )
