@@ -7,12 +7,13 @@ from metarec.benchmark.records import Record
 
 Row = tuple[str, ...]
 Key = TypeVar("Key")
+FUSED = "fused"
 HOW = (
     "Ratios are to learn2learn's loop over tasks in the same run: ours (`loop`) or one written by hand "
     "(`learn2learn`), whichever is faster. Each is the median over rounds of wall-clock ratios within a round, in "
     "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order. Before the outer "
     "steps, loss and meta-gradient of each contender are checked against the loop's on a batch, to 1e-5; before the "
-    "predictions, the scores."
+    'predictions, the scores. Under "to `loop`" stands the ratio to ours alone, which works with any net.'
 )
 
 
@@ -41,6 +42,11 @@ def times(record: Record | None) -> str:
     low, high = record.spread
     digits = 1 if record.ratio < 100 else 0
     return f"{record.ratio:.{digits}f}x [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def to_loop(record: Record | None) -> str:
+    """The ratio to the engine `loop`."""
+    return "-" if record is None or record.to_loop is None else f"{record.to_loop:.1f}x"
 
 
 def cost(record: Record | None) -> str:
@@ -74,13 +80,15 @@ def _cell(record: Record) -> tuple[int, str | None, int | None, int | None]:
 
 
 def _grid(records: Sequence[Record]) -> str:
-    """A row for each cell, a column for each contender."""
+    """A row for each cell, a column for each contender, and what the hand-derived engine is to `loop`."""
     ways, rows = _distinct(map(_way, records)), []
     for cell in _distinct(map(_cell, records)):
         some = {_way(record): record for record in records if _cell(record) == cell}
         base = next(record for record in some.values() if record.engine == record.against)
-        rows.append((*map(str, cell), f"{cost(base)} ({base.engine})", *(times(some.get(way)) for way in ways)))
+        own = [to_loop(some.get(way)) for way in ways if way[0] == FUSED]
+        rows.append((*map(str, cell), f"{cost(base)} ({base.engine})", *(times(some.get(way)) for way in ways), *own))
     columns = [f"{engine}, {batching}" for engine, batching in ways]
+    columns += [f"{engine}, {batching}, to `loop`" for engine, batching in ways if engine == FUSED]
     return _table(["threads", "adapts", "order", "steps", "faster loop, ms/task", *columns], rows, 4)
 
 
@@ -98,10 +106,10 @@ def _peers(records: Sequence[Record]) -> str:
 def _plain(records: Sequence[Record]) -> str:
     """A row for each record."""
     rows = [
-        (str(r.threads), r.engine, str(r.steps), r.batching or "-", times(r), f"{cost(r)} {r.unit}", r.note)
+        (str(r.threads), r.engine, str(r.steps), r.batching or "-", times(r), to_loop(r), f"{cost(r)} {r.unit}", r.note)
         for r in records
     ]
-    return _table(["threads", "", "steps", "what", "ratio", "cost", "note"], rows, 4)
+    return _table(["threads", "", "steps", "what", "ratio", "to `loop`", "cost", "note"], rows, 4)
 
 
 def _growth(records: Sequence[Record]) -> str:

@@ -31,7 +31,9 @@ class Layout(NamedTuple):
         places = torch.arange(tasks * width, device=column.device)
         if all(rows == width for _, rows in shapes):
             return cls(shapes, (tasks, width), None, places // width)
-        buckets = zip(places.view(tasks, width).split([count for count, _ in shapes]), shapes, strict=True)
+        buckets = zip(
+            torch.split_with_sizes(places.view(tasks, width), [count for count, _ in shapes]), shapes, strict=True
+        )
         place = torch.cat([bucket[:, :rows].reshape(-1) for bucket, (_, rows) in buckets])
         return cls(shapes, (tasks, width), place, place // width)
 
