@@ -33,6 +33,8 @@ examples:
       run all methods of a table, skipping what is done
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec methods
+      list the methods: kind, order, what adapts, source, settings
   metarec bench --quick
       measure the speed of the engines; without --quick in a quarter of an hour
 """
@@ -83,6 +85,7 @@ def _parser() -> Parser:
     _add_data(commands)
     _add_run(commands)
     _add_table(commands)
+    _add_methods(commands)
     _add_bench(commands)
     return parser
 
@@ -111,6 +114,19 @@ def _add_table(commands: Any) -> None:
     table.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
     table.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
     table.set_defaults(command=_table)
+
+
+def _add_methods(commands: Any) -> None:
+    methods = commands.add_parser("methods", help="list the methods that configurations offer")
+    methods.add_argument("--json", action="store_true", help="print them as JSON")
+    methods.add_argument(
+        "--configs",
+        type=Path,
+        default=Path("configs"),
+        metavar="FOLDER",
+        help="folder of configurations (default: configs)",
+    )
+    methods.set_defaults(command=_methods)
 
 
 def _add_bench(commands: Any) -> None:
@@ -198,6 +214,13 @@ def _table(options: argparse.Namespace) -> None:
         report.replace_block(options.into, options.experiment.stem, text)
     else:
         print(text)
+
+
+def _methods(options: argparse.Namespace) -> None:
+    from metarec import methods
+
+    cards = methods.methods(options.configs)
+    print(methods.as_json(cards) if options.json else methods.as_table(cards))
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
-from metarec.algorithms.maml import MAML
-from metarec.algorithms.pretrain import Pretrain
+from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.means import ItemMean
 from metarec.callbacks import AverageWeights, BestCheckpoint, SelectAdaptation
 from metarec.data.datamodule import EpisodeDataModule

@@ -69,7 +69,7 @@ def test_whole_configuration(run: list[wandb_internal_pb2.Record]) -> None:
     for record in run:
         for part in (record.run.config, record.config):
             config |= {item.key or item.nested_key[0]: json.loads(item.value_json) for item in part.update}
-    assert config["model"]["algorithm"]["class_path"] == "metarec.algorithms.maml.MAML"
+    assert config["model"]["algorithm"]["class_path"] == "metarec.algorithms.gradient.maml.MAML"
     assert config["data"]["scenario"]["init_args"]["fractions"] == [0.8, 0.1, 0.1]
     assert config["trainer"]["max_epochs"] == 2
     assert config["seed_everything"] == 0

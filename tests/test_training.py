@@ -63,7 +63,7 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     assert "Traceback" not in capsys.readouterr().err
 
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert config["model"]["algorithm"]["class_path"] == "metarec.algorithms.maml.MAML"
+    assert config["model"]["algorithm"]["class_path"] == "metarec.algorithms.gradient.maml.MAML"
     module = MetaModule.load_from_checkpoint(best, weights_only=True)
     saved = torch.load(best, weights_only=True)["state_dict"]
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in saved.items())
@@ -88,8 +88,8 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
         ["--trainer.precision=bf16-mixed"],
         ["--trainer.gradient_clip_algorithm=value"],
         ["--model.net.init_args.sparse=true", "--model.optimizer=metarec.optim.RowAdamW"],
-        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.MetaSGD"],
-        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.Kronecker"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.gradient.update_rules.MetaSGD"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.gradient.update_rules.Kronecker"],
         [
             "--data.length_sorted=true",
             "--model.algorithm.init_args.adapts=[decision]",
@@ -115,7 +115,7 @@ def test_every_way_to_train_runs_from_the_command_line(tmp_path: Path, options: 
         ("--data.train_support=3", "data.train_support: '3' is not a list"),
         ("--data.scenario.class_path=metarec.data.splits.UserCould", "did you mean UserCold"),
         ("--data.scenario.init_args.fraction=[1]", "did you mean fractions?"),
-        ("--model.algorithm.class_path=metarec.algorithms.maml.MAMLX", "did you mean MAML?"),
+        ("--model.algorithm.class_path=metarec.algorithms.gradient.maml.MAMLX", "did you mean MAML?"),
         ("--model.algorithm.class_path=metarec.algorithms.mamml.MAML", "did you mean maml?"),
         ("--data.ratings.class_path=metarec.data.sources.movielens_10k", "did you mean movielens_100k or"),
         ("--model.algorithm.class_path=metarec.algorithmss.maml.MAML", "did you mean algorithms?"),

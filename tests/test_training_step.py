@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
 
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.callbacks import ProgressBar
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError

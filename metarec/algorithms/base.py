@@ -1,5 +1,7 @@
 """The contract of an algorithm."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,15 @@ class Algorithm(nn.Module):
     """Learns from tasks, adapts to the support set of new ones, and predicts their query set.
 
     `adapt` and `predict` are pure: they change nothing in the module.
+
+    Attributes:
+        moves: what a new user's support set changes, for people to read, where no argument `adapts` says it.
+        order: 1 or 2 where the outer loss follows an inner loop of gradient steps, and no argument `first_order` says
+            whether its gradient goes through them; null: there is none.
     """
+
+    moves: ClassVar[str] = "nothing"
+    order: ClassVar[int | None] = None
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over attributes and statistics of the training tasks; called before each stage, with the same result."""

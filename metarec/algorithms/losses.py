@@ -10,7 +10,7 @@ from torch.nn import functional
 from metarec.data.tasks import Rows
 from metarec.messages import one_of
 
-LossName = Literal["squared_error", "binary_cross_entropy"]
+LossName = Literal["squared_error", "absolute_error", "binary_cross_entropy"]
 
 
 class Loss(NamedTuple):
@@ -50,6 +50,13 @@ SQUARED_ERROR = Loss(
 )
 """For ratings: (score - target)^2, in rating units squared."""
 
+ABSOLUTE_ERROR = Loss(
+    lambda score, target: (score - target).abs(),
+    lambda score, target: (score - target).sign(),
+    lambda score, target: torch.zeros_like(score),
+)
+"""For ratings, where the mean absolute error is what counts: |score - target|, in rating units."""
+
 BINARY_CROSS_ENTROPY = Loss(
     lambda score, target: functional.binary_cross_entropy_with_logits(score, target, reduction="none"),
     lambda score, target: score.sigmoid() - target,
@@ -64,4 +71,9 @@ def loss_named(name: str) -> Loss:
     Raises:
         InputError: there is none.
     """
-    return one_of("loss", name, {"squared_error": SQUARED_ERROR, "binary_cross_entropy": BINARY_CROSS_ENTROPY})
+    losses = {
+        "squared_error": SQUARED_ERROR,
+        "absolute_error": ABSOLUTE_ERROR,
+        "binary_cross_entropy": BINARY_CROSS_ENTROPY,
+    }
+    return one_of("loss", name, losses)

@@ -1,5 +1,7 @@
 """Matrix factorisation by alternating least squares, with new users folded in."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,7 @@ class AlternatingLeastSquares(Algorithm):
         seed: seed of the initial item factors.
     """
 
+    moves: ClassVar[str] = "user vector, user bias"
     mean: Tensor
     item: Tensor
 

@@ -1,5 +1,7 @@
 """Trivial predictors: random, global mean, item mean, item + user bias."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -113,6 +115,8 @@ class ItemUserBias(Means):
         user_shrinkage: pseudo-ratings at the mean that each user is given.
         sweeps: how often both biases are fitted in turn.
     """
+
+    moves: ClassVar[str] = "user bias"
 
     def __init__(self, net: Net, item_shrinkage: float = 5.0, user_shrinkage: float = 5.0, sweeps: int = 10) -> None:
         super().__init__(net, item_shrinkage)

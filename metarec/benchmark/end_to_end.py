@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 
 from metarec.algorithms.engines import EngineName
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import LONGEST, QUERY, SHORTEST, Cell, Setting
 from metarec.benchmark.timing import finish_queued_work, middle, ratio

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from metarec.algorithms.engines import EngineName
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.benchmark.batching import draw_pool, log_uniform
 from metarec.data import sources
 from metarec.data.draws import Episodes

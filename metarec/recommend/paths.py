@@ -8,9 +8,9 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.engines.fused import plan as dense_plan
+from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.inner_loop import InnerLoop
-from metarec.algorithms.maml import MAML
-from metarec.algorithms.pretrain import Pretrain
+from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.data.tasks import Rows
 from metarec.nets.base import Net
 from metarec.recommend.dense import DenseUsers

@@ -8,10 +8,11 @@ import torch
 from torch.nn import functional
 
 from metarec.algorithms.base import Algorithm
+from metarec.algorithms.closed_form.ridge import RidgeHead
+from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.gradient.update_rules import UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
-from metarec.algorithms.maml import MAML
-from metarec.algorithms.pretrain import Pretrain
-from metarec.algorithms.update_rules import UpdateRule
+from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.data.ratings import Ratings
@@ -25,6 +26,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "fomaml": lambda net: MAML(net, ["all"], adaptation_steps=2, first_order=True),
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
+    "ridge_head": RidgeHead,
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -34,7 +36,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "item_user_bias", "als")
+ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als")
 
 
 @pytest.fixture(params=EVERY)

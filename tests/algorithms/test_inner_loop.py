@@ -10,10 +10,10 @@ from torch.func import functional_call
 
 from metarec.algorithms.engines.base import adapt_detached
 from metarec.algorithms.engines.batched import Batched
+from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop, adapting
 from metarec.algorithms.learn2learn import learn2learn
 from metarec.algorithms.losses import SQUARED_ERROR
-from metarec.algorithms.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import InputError

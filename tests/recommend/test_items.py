@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import TaskBatch, pack
 from metarec.errors import InputError

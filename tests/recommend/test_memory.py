@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import TaskBatch
 from metarec.nets.base import Net

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metarec.algorithms.engines.batched import Batched
-from metarec.algorithms.maml import MAML
+from metarec.algorithms.gradient.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, alone
 from metarec.nets.features import patch_names

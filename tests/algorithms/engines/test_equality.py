@@ -5,8 +5,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metarec.algorithms.maml import MAML
-from metarec.algorithms.update_rules import Kronecker, MetaSGD
+from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.gradient.update_rules import Kronecker, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes
 from tests.algorithms.engines.cases import NETS, drawn, meta_gradient

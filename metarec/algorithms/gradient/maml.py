@@ -7,9 +7,9 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines import EngineName, engine_named
 from metarec.algorithms.engines.base import adapt_detached, score
+from metarec.algorithms.gradient.update_rules import GradientStep, MakeRule
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, LossName, loss_named
-from metarec.algorithms.update_rules import GradientStep, MakeRule
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
@@ -31,11 +31,12 @@ class MAML(Algorithm):
         adaptation_steps: number of inner steps.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         first_order: drop the second-order term.
-        loss: of support and query sets: `squared_error` of ratings, or `binary_cross_entropy` of targets in [0, 1].
+        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of
+            targets in [0, 1].
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
             gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
         update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD` or `Kronecker` of
-            `metarec.algorithms.update_rules`.
+            `metarec.algorithms.gradient.update_rules`.
 
     Raises:
         InputError: nothing adapts, a number is out of range, or the loss does not suit the data's ratings.

@@ -1,0 +1,1 @@
+"""Adaptation in closed form."""

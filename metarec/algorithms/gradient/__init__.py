@@ -1,0 +1,1 @@
+"""Adaptation by gradient steps on the support set."""

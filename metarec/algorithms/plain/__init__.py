@@ -1,0 +1,1 @@
+"""Plain training: no inner loop while training."""
