@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from metarec.benchmark.records import Record, as_json, read
+from metarec.benchmark.records import Record, as_json, read, rounded
 from metarec.benchmark.report import as_markdown
 from metarec.errors import InputError, at_least
 from metarec.files import write_text
@@ -81,7 +81,7 @@ def measure(options: argparse.Namespace) -> list[Record]:
                 again = name == "memory" and threads != counts[0]  # threads do not change it
                 if (not options.only or name in options.only) and not again:
                     print(f"metarec bench: {name}, {threads} thread(s)", file=sys.stderr, flush=True)
-                    found += part(setting)
+                    found += map(rounded, part(setting))
                     if options.save:  # whatever comes later, these are measured
                         write_text(options.save, as_json(_sorted(found)) + "\n")
     finally:

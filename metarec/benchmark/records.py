@@ -60,7 +60,7 @@ class Record:
 
 def as_json(records: Sequence[Record]) -> str:
     """A JSON list, one record a line."""
-    lines = [json.dumps(dataclasses.asdict(_rounded(record)), allow_nan=False) for record in records]
+    lines = [json.dumps(dataclasses.asdict(rounded(record)), allow_nan=False) for record in records]
     return "[\n" + ",\n".join(lines) + "\n]"
 
 
@@ -81,7 +81,7 @@ def _record(entry: dict[str, Any]) -> Record:
     return Record(**{**entry, "spread": spread})
 
 
-def _rounded(record: Record) -> Record:
+def rounded(record: Record) -> Record:
     """The record with figures of five digits: more would be noise."""
     changes: dict[str, Any] = {name: _digits(value) for name, value in vars(record).items() if isinstance(value, float)}
     if record.spread is not None:

@@ -112,6 +112,17 @@ def test_records_keep_five_digits_and_round_trip(tmp_path: Path) -> None:
     assert read(tmp_path / "r.json") == [dataclasses.replace(record, ratio=7.1235, spread=(6.0, 8.7654), value=0.12346)]
 
 
+def test_the_tables_show_what_is_saved_to_the_last_digit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio of 1.049998 is saved as 1.05, and 1.05 and 1.049998 do not print alike."""
+    odd = Record("data", "fused", ratio=0.01250049, spread=(0.01, 0.02), value=1.0, unit="ms/batch", rounds=1)
+    monkeypatch.setattr(command, "_parts", lambda: {"data": lambda setting: [odd]})
+    (tmp_path / "README.md").write_text("<!-- begin bench -->\n<!-- end bench -->\n")
+    cli.main(f"bench --quick --data movielens-100k --save {tmp_path}/records.json --into {tmp_path}/README.md".split())
+    shown = (tmp_path / "README.md").read_text()
+    assert as_markdown(read(tmp_path / "records.json")) in shown
+    assert as_markdown([odd]) not in shown
+
+
 def test_the_readme_shows_the_saved_records() -> None:
     text = Path("README.md").read_text()
     shown = text.split("<!-- begin bench -->\n")[1].split("\n<!-- end bench -->")[0]
