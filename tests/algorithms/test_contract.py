@@ -19,6 +19,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
+from metarec.nets.output import MonotoneMap
 from tests.conftest import tiny_net
 
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
@@ -27,6 +28,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
+    "ridge_head_mapped": lambda net: RidgeHead(net, loss="absolute_error", output=MonotoneMap()),
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -36,7 +38,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als")
+ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "ridge_head_mapped", "item_user_bias", "als")
 
 
 @pytest.fixture(params=EVERY)

@@ -13,6 +13,7 @@ from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.dense import DenseDecoder
+from metarec.nets.output import MonotoneMap
 
 
 class Features(NamedTuple):
@@ -46,7 +47,9 @@ class RidgeHead(Algorithm):
         net: the net, whose decoder is a stack of dense layers; given by the configuration.
         penalty: what each feature's penalty starts from, in squared units of the feature, > 0.
         loss: of the query set; `absolute_error` trains for the mean absolute error. The support set is always fitted
-            by least squares.
+            by least squares, on scores.
+        output: a learned map of the score to a rating, such as `metarec.nets.output.MonotoneMap`; null: the score is
+            the rating.
 
     Raises:
         InputError: the net has no output layer of this kind, or the penalty is out of range.
@@ -54,19 +57,23 @@ class RidgeHead(Algorithm):
 
     moves: ClassVar[str] = "output layer"
 
-    def __init__(self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error") -> None:
+    def __init__(
+        self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: MonotoneMap | None = None
+    ) -> None:
         super().__init__()
         decoder = getattr(net, "decoder", None)
         if not isinstance(decoder, DenseDecoder):
             raise InputError("RidgeHead needs a net whose decoder is a stack of dense layers, such as NeuMF or MeLUNet")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
-        self.net, self.outer_loss = net, loss_named(loss)
+        self.net, self.outer_loss, self.output = net, loss_named(loss), output
         self.log_penalty = nn.Parameter(torch.full((decoder.head.in_features + 1,), math.log(penalty)))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
+        """Let the net take over attributes and statistics, and the map the rating scale."""
         self.net.prepare(ratings, train)
+        if self.output is not None:
+            self.output.prepare(ratings.scale)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's loss on the query set."""
@@ -81,9 +88,10 @@ class RidgeHead(Algorithm):
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
         features = self.features(task, item)
-        if not fast:
-            return features.score
-        return features.score + torch.bmm(features.input, fast["delta"].unsqueeze(2)).squeeze(2)
+        score = features.score
+        if fast:
+            score = score + torch.bmm(features.input, fast["delta"].unsqueeze(2)).squeeze(2)
+        return score if self.output is None else self.output(score)
 
     def features(self, task: Tensor, item: Tensor) -> Features:
         """What the output layer is fed for the items `item` (T, R)."""
