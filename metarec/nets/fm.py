@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least
-from metarec.nets.base import Encoded, Net, Schema
+from metarec.nets.base import Encoded, Linear, Net, Schema
 from metarec.nets.dense import by_row
 from metarec.nets.features import Embedder, lookup
 from metarec.nets.fields import FieldEncoder, total
@@ -70,6 +70,7 @@ class FMDecoder(nn.Module):
 
     def __init__(self, width: int, std: float) -> None:
         super().__init__()
+        self.linear_width = width + 1
         self.user_prior = nn.Parameter(torch.randn(width) * std)
         self.user_bias = nn.Parameter(torch.zeros(1))
         self.register_buffer("mean", torch.zeros(()))
@@ -78,6 +79,12 @@ class FMDecoder(nn.Module):
         """Scores (T, R)."""
         pairs = other_pairs(self.user_prior, encoded.user, encoded.item, None)
         return pairs + encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
+
+    def linear(self, encoded: Encoded) -> Linear:
+        """The vector and the weight of a user of one's own: multiplied with all other features' vectors, and 1."""
+        width = self.linear_width - 1
+        vector = total(encoded.item, width) + total(encoded.user[..., :-1], width)
+        return Linear(torch.cat([vector, torch.ones_like(vector[..., :1])], dim=-1), self(encoded))
 
 
 class FM(Net):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least, below_one
-from metarec.nets.base import Encoded, Net, Schema
+from metarec.nets.base import Encoded, Linear, Net, Schema
 from metarec.nets.features import Dense
 from metarec.nets.ncf import NeuMFEncoder
 
@@ -27,7 +27,7 @@ class GMFDecoder(nn.Module):
 
     def __init__(self, width: int, dropout: float, std: float) -> None:
         super().__init__()
-        self.width, self.dropout = width, nn.Dropout(dropout)
+        self.width, self.dropout, self.linear_width = width, nn.Dropout(dropout), width + 1
         self.user_prior = nn.Parameter(torch.randn(width) * std)
         self.user_bias = nn.Parameter(torch.zeros(1))
         self.head = Dense(width, 1, bias=False)
@@ -36,9 +36,19 @@ class GMFDecoder(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Scores (T, R)."""
-        user = encoded.user + self.user_prior.reshape(-1, 1, self.width)
-        scores: Tensor = self.head(user * self.dropout(encoded.item)).squeeze(-1)
-        return scores + encoded.bias + self.user_bias.reshape(-1, 1) + self.mean
+        return self._score(encoded.user, self.dropout(encoded.item), encoded.bias)
+
+    def _score(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
+        """Scores (T, R), after dropout."""
+        scores: Tensor = self.head((user + self.user_prior.reshape(-1, 1, self.width)) * item).squeeze(-1)
+        return scores + bias + self.user_bias.reshape(-1, 1) + self.mean
+
+    def linear(self, encoded: Encoded) -> Linear:
+        """User vector and bias: multiplied with the weighted item vector and 1."""
+        item = self.dropout(encoded.item)
+        vector = item * self.head.weight[0]
+        score = self._score(encoded.user, item, encoded.bias)
+        return Linear(torch.cat([vector, torch.ones_like(vector[..., :1])], dim=-1), score)
 
 
 class GMF(Net):
