@@ -43,12 +43,26 @@ class MonotoneMap(nn.Module):
         margin = (scale[1] - scale[0]) / 8
         self.edge.copy_(torch.linspace(scale[0] - margin, scale[1] + margin, self.pieces + 1))
 
+    def values(self) -> Tensor:
+        """What the map makes of its edges, (pieces + 1,)."""
+        steps = functional.softplus(self.slope) * (self.edge[1] - self.edge[0])
+        value = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
+        middle = self.pieces // 2
+        return value + (self.edge[middle] - value[middle])
+
     def forward(self, score: Tensor) -> Tensor:
         """Ratings (T, R) of scores (T, R)."""
-        width = self.edge[1] - self.edge[0]
-        steps = functional.softplus(self.slope) * width
-        value = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
-        place = ((score - self.edge[0]) / width).clamp(0, self.pieces)
-        piece = place.detach().long().clamp(max=self.pieces - 1)
-        middle = self.pieces // 2
-        return self.edge[middle] - value[middle] + value[piece] + steps[piece] * (place - piece)
+        return interpolated(score, self.edge, self.values())
+
+
+def interpolated(score: Tensor, edge: Tensor, value: Tensor) -> Tensor:
+    """The function that is `value` at `edge` and linear between, at the scores; beyond both ends it is constant.
+
+    Args:
+        score: of any shape.
+        edge: equally spaced, ascending, (K,).
+        value: (K,).
+    """
+    place = ((score - edge[0]) / (edge[1] - edge[0])).clamp(0, len(edge) - 1)
+    piece = place.detach().long().clamp(max=len(edge) - 2)
+    return value[piece] + (value.diff()[piece]) * (place - piece)

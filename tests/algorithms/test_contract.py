@@ -14,7 +14,11 @@ from metarec.algorithms.gradient.update_rules import UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.als import AlternatingLeastSquares
+from metarec.baselines.ease import EASE
+from metarec.baselines.mapped import Mapped
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
+from metarec.baselines.neighbours import ItemKNN, UserKNN
+from metarec.baselines.popularity import Popularity
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
@@ -36,9 +40,14 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "item_mean": ItemMean,
     "item_user_bias": ItemUserBias,
     "als": AlternatingLeastSquares,
+    "popularity": Popularity,
+    "item_knn": lambda net: ItemKNN(net, neighbours=3),
+    "user_knn": lambda net: UserKNN(net, neighbours=5),
+    "ease": lambda net: EASE(net, penalty=3.0),
+    "als_mapped": lambda net: Mapped(net, AlternatingLeastSquares),
 }
 EVERY = {**TRAINED, **CLOSED}
-STILL = ("pretrain", "random", "global_mean", "item_mean")
+STILL = ("pretrain", "random", "global_mean", "item_mean", "popularity")
 """Those that nothing adapts in; all others must follow the support labels."""
 
 

@@ -1,0 +1,107 @@
+"""What predictors share that work on what item and user biases leave of the ratings."""
+
+import torch
+from torch import Tensor
+
+from metarec.algorithms.base import Algorithm, Fast
+from metarec.baselines.means import ItemUserBias, shrunk_mean
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.errors import InputError
+from metarec.nets.base import Net
+
+MOST = 10**9
+"""Most entries of a dense table; 4 GB in single precision."""
+
+
+class OnBiases(Algorithm):
+    """What predictors share that add a correction to `ItemUserBias`: rating = mean + c_i + b_u + correction.
+
+    Biases are fitted first, and a new user's bias is folded in. Residuals are what they leave of the ratings, of
+    training and support set alike; from these alone the correction is made. Zero-shot, there is none, and no b_u.
+
+    Args:
+        net: gives the numbers of users and items; nothing else of it is used.
+        item_shrinkage: pseudo-ratings at the mean that each item is given.
+        user_shrinkage: pseudo-ratings at the mean that each user is given.
+    """
+
+    def __init__(self, net: Net, item_shrinkage: float, user_shrinkage: float) -> None:
+        super().__init__()
+        self.biases = ItemUserBias(net, item_shrinkage, user_shrinkage)
+
+    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Fit the biases, then the correction to what they leave."""
+        self.biases.prepare(ratings, train)
+        left = train.rating - self.biases.mean.cpu() - self.biases.item_bias.cpu()[train.item]
+        group = torch.repeat_interleave(torch.arange(len(train.task)), train.lengths)
+        user_bias = shrunk_mean(group, left, len(train.task), self.biases.user_shrinkage)
+        self.fit(train._replace(rating=left - user_bias[group]))
+
+    def fit(self, train: PackedTasks) -> None:
+        """Take over the training tasks; their ratings are residuals."""
+        raise NotImplementedError
+
+    def loss(self, batch: TaskBatch) -> Tensor:
+        """There is nothing to train by gradients.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not trained by gradients; use `metarec test`")
+
+    def adapt(self, task: Tensor, support: Rows) -> Fast:
+        """The user bias, and what `fold_in` makes of the residuals of the support set."""
+        fast = self.biases.adapt(task, support)
+        residual = support.rating - self.biases.predict(fast, task, support.item)
+        item, residual = support.item.masked_fill(~support.mask, 0), residual.masked_fill(~support.mask, 0.0)
+        return fast | self.fold_in(task, Rows(item, residual, support.mask))
+
+    def fold_in(self, task: Tensor, support: Rows) -> Fast:
+        """What the correction needs of new users' support sets, whose ratings are residuals; 0 where padded."""
+        raise NotImplementedError
+
+    def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
+        """Mean + item bias, and for adapted users user bias + correction, (T, Q)."""
+        prediction = self.biases.predict(fast, task, item)
+        return prediction + self.correction(fast, item) if fast else prediction
+
+    def correction(self, fast: Fast, item: Tensor) -> Tensor:
+        """What adapted users' ratings are expected to be above mean and biases, (T, Q)."""
+        raise NotImplementedError
+
+
+def require_room(rows: int, columns: int, which: str) -> None:
+    """Refuse tables that no ordinary machine can hold.
+
+    Raises:
+        InputError: there are more than `MOST` entries.
+    """
+    if rows * columns > MOST:
+        raise InputError(
+            f"a table of {rows} x {columns} {which} would hold more than {MOST} entries; "
+            "raise the data's min_ratings or use another baseline"
+        )
+
+
+def dense(train: PackedTasks, row: Tensor, rows: int, items: int) -> tuple[Tensor, Tensor]:
+    """Residuals of the training ratings and whether there is one, both (rows, items) and 0 elsewhere.
+
+    Args:
+        train: training tasks; their ratings are residuals.
+        row: row of each task, (T,).
+        rows: number of rows.
+        items: number of items.
+    """
+    place = torch.repeat_interleave(row, train.lengths), train.item
+    residual, rated = train.rating.new_zeros(2, rows, items).unbind()
+    residual[place], rated[place] = train.rating, 1.0
+    return residual, rated
+
+
+def spread(support: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    """Support sets over the items that occur in any of them: these items (N,), residuals and whether rated (T, N)."""
+    item, place = torch.unique(support.item, return_inverse=True)
+    empty = support.rating.new_zeros(len(place), len(item))
+    rated = support.mask.to(empty.dtype)
+    return item, empty.scatter_add(1, place, support.rating), empty.scatter_add(1, place, rated)
