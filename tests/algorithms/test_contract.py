@@ -10,7 +10,7 @@ from torch.nn import functional
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import UpdateRule
+from metarec.algorithms.gradient.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.als import AlternatingLeastSquares
@@ -24,6 +24,9 @@ from tests.conftest import tiny_net
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
     "fomaml": lambda net: MAML(net, ["all"], adaptation_steps=2, first_order=True),
+    "anil": lambda net: MAML(net, ["head"], adaptation_steps=2),
+    "meta_sgd": lambda net: MAML(net, ["decision"], adaptation_steps=2, update_rule=MetaSGD),
+    "meta_curvature": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=MetaCurvature),
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
@@ -36,7 +39,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als")
+ADAPTING = ("maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "finetune", "ridge_head", "item_user_bias", "als")
 
 
 @pytest.fixture(params=EVERY)
@@ -166,7 +169,7 @@ def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
         ({"engine": "fusd"}, "no engine 'fusd'; did you mean fused"),
         ({"engine": None}, "no engine 'None'; known are"),
         ({"loss": "squared"}, "no loss 'squared'"),
-        ({"update_rule": UpdateRule}, "give one of its kinds: GradientStep, MetaSGD or Kronecker"),
+        ({"update_rule": UpdateRule}, "give one of its kinds: GradientStep, MetaSGD, Kronecker or MetaCurvature"),
     ):
         with pytest.raises(InputError, match=message):
             MAML(net, ["all"], **options)

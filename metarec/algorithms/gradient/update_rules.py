@@ -21,7 +21,8 @@ class UpdateRule(nn.Module):
     def __init__(self, parameters: Sequence[Tensor] = (), inner_lr: float = 0.0) -> None:
         super().__init__()
         if type(self) is UpdateRule:
-            raise InputError("update_rule UpdateRule: give one of its kinds: GradientStep, MetaSGD or Kronecker")
+            kinds = "GradientStep, MetaSGD, Kronecker or MetaCurvature"
+            raise InputError(f"update_rule UpdateRule: give one of its kinds: {kinds}")
 
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """A learner around the weights, with ``clone()`` and ``adapt(loss)``."""
@@ -74,8 +75,41 @@ class Kronecker(UpdateRule):
 
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """learn2learn's `GBML`."""
-        gbml = learn2learn("algorithms.gbml").GBML
-        return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=self.update)
+        return transformed(weights, inner_lr, first_order, self.update)
+
+
+class MetaCurvature(UpdateRule):
+    """theta - inner_lr * M_out gradient M_in of a matrix, with learned M (Park and Oliva, NeurIPS 2019, 1902.03356).
+
+    learn2learn's `MetaCurvatureTransform`, the identity at first: square matrices for both sides of a dense layer or a
+    table, a factor for each element of a vector. Unlike `Kronecker`, the matrices are free: they may turn a gradient.
+
+    Args:
+        parameters: what adapts.
+        inner_lr: step size; unused here.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], inner_lr: float) -> None:
+        super().__init__()
+        transform = learn2learn("optim.transforms").MetaCurvatureTransform
+        self.update = learn2learn("optim").ParameterUpdate(parameters, transform)
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """learn2learn's `GBML`."""
+        return transformed(weights, inner_lr, first_order, self.update)
+
+
+def transformed(weights: nn.Module, inner_lr: float, first_order: bool, update: nn.Module) -> Any:
+    """learn2learn's `GBML`, whose step is `inner_lr` times what `update` makes of the gradients.
+
+    Args:
+        weights: what adapts.
+        inner_lr: step size.
+        first_order: whether gradients count as constants.
+        update: a module that takes loss and weights, as learn2learn's `ParameterUpdate` does.
+    """
+    gbml = learn2learn("algorithms.gbml").GBML
+    return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=update)
 
 
 MakeRule = Callable[[Sequence[Tensor], float], UpdateRule]
