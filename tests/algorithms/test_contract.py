@@ -10,6 +10,8 @@ from torch.nn import functional
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
+from metarec.algorithms.gradient.reptile import Reptile
 from metarec.algorithms.gradient.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.pretrain import Pretrain
@@ -27,6 +29,8 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "anil": lambda net: MAML(net, ["head"], adaptation_steps=2),
     "meta_sgd": lambda net: MAML(net, ["decision"], adaptation_steps=2, update_rule=MetaSGD),
     "meta_curvature": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=MetaCurvature),
+    "reptile": lambda net: Reptile(net, ["user_prior", "decision"], adaptation_steps=3),
+    "maml_plus_plus": lambda net: MAMLPlusPlus(net, ["all"], 0.05, adaptation_steps=2, multi_step_steps=10**9),
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
@@ -39,7 +43,19 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "finetune", "ridge_head", "item_user_bias", "als")
+ADAPTING = (
+    "maml",
+    "fomaml",
+    "anil",
+    "meta_sgd",
+    "meta_curvature",
+    "reptile",
+    "maml_plus_plus",
+    "finetune",
+    "ridge_head",
+    "item_user_bias",
+    "als",
+)
 
 
 @pytest.fixture(params=EVERY)
