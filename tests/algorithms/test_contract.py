@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
+from metarec.algorithms.gradient.implicit_maml import ImplicitMAML
 from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
 from metarec.algorithms.gradient.reptile import Reptile
@@ -31,6 +32,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "meta_curvature": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=MetaCurvature),
     "reptile": lambda net: Reptile(net, ["user_prior", "decision"], adaptation_steps=3),
     "maml_plus_plus": lambda net: MAMLPlusPlus(net, ["all"], 0.05, adaptation_steps=2, multi_step_steps=10**9),
+    "implicit_maml": lambda net: ImplicitMAML(net, ["all"], 0.05, adaptation_steps=3),
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
@@ -51,6 +53,7 @@ ADAPTING = (
     "meta_curvature",
     "reptile",
     "maml_plus_plus",
+    "implicit_maml",
     "finetune",
     "ridge_head",
     "item_user_bias",
@@ -142,7 +145,7 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
     torch.testing.assert_close(algorithm.loss(TaskBatch(batch.task.flip(0), support, query)), algorithm.loss(batch))
 
 
-@pytest.mark.parametrize("kind", ["maml", "fomaml"])
+@pytest.mark.parametrize("kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml"])
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
     2 (rating - prediction) / (tasks x rows), with the prediction of the model adapted to the support set."""
@@ -168,7 +171,7 @@ def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBa
         CLOSED[kind](tiny_net(ratings)).loss(batch)
 
 
-@pytest.mark.parametrize("make", [MAML, Pretrain])
+@pytest.mark.parametrize("make", [MAML, ImplicitMAML, Pretrain])
 def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
     for options in (
         {"inner_lr": 0.0},

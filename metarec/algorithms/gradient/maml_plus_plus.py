@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.engines.batched import Batched, few_parts
-from metarec.algorithms.gradient.update_rules import UpdateRule, transformed
+from metarec.algorithms.gradient.update_rules import UpdateRule, Updates, transformed
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import LossName, loss_named
 from metarec.data.ratings import Ratings
@@ -20,8 +20,8 @@ from metarec.errors import at_least
 from metarec.nets.base import Net
 
 
-class ScaledGradients(nn.Module):
-    """Gradients of a loss times a rate for each weight and step; a copy by learn2learn counts its own steps.
+class ScaledGradients(Updates):
+    """Gradients of a loss times a rate for each weight and step.
 
     Args:
         weights: number of weights.
@@ -34,19 +34,8 @@ class ScaledGradients(nn.Module):
         self.rates = nn.ParameterList(nn.Parameter(torch.full((steps,), rate)) for _ in range(weights))
         self.taken = 0
 
-    def forward(
-        self,
-        loss: Tensor,
-        weights: Iterable[Tensor],
-        create_graph: bool = False,
-        retain_graph: bool = False,
-        allow_unused: bool = False,
-        allow_nograd: bool = False,
-    ) -> list[Tensor | None]:
-        """Rate times gradient for each weight, as learn2learn's `ParameterUpdate` would return them."""
-        gradients = torch.autograd.grad(
-            loss, list(weights), None, retain_graph, create_graph, allow_unused=allow_unused
-        )
+    def made_of(self, gradients: Sequence[Tensor | None], weights: Sequence[Tensor]) -> list[Tensor | None]:
+        """Rate times gradient."""
         step, self.taken = min(self.taken, len(self.rates[0]) - 1), self.taken + 1
         return [None if g is None else rate[step] * g for rate, g in zip(self.rates, gradients, strict=True)]
 

@@ -1,8 +1,9 @@
 """Update rules: what an inner step does with the gradients. All are learn2learn's, and all take stacked weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.learn2learn import learn2learn
@@ -99,6 +100,28 @@ class MetaCurvature(UpdateRule):
         return transformed(weights, inner_lr, first_order, self.update)
 
 
+class Updates(nn.Module):
+    """What a step subtracts, made of gradients and weights; a copy by learn2learn keeps its own plain attributes."""
+
+    def made_of(self, gradients: Sequence[Tensor | None], weights: Sequence[Tensor]) -> list[Tensor | None]:
+        """An update for each weight, before it is multiplied by the step size; null: it stays."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        loss: Tensor,
+        weights: Iterable[Tensor],
+        create_graph: bool = False,
+        retain_graph: bool = False,
+        allow_unused: bool = False,
+        allow_nograd: bool = False,
+    ) -> list[Tensor | None]:
+        """The updates, for learn2learn's `GBML`, in the form of its `ParameterUpdate`."""
+        own = list(weights)
+        found = torch.autograd.grad(loss, own, None, retain_graph, create_graph, allow_unused=allow_unused)
+        return self.made_of(found, own)
+
+
 def transformed(weights: nn.Module, inner_lr: float, first_order: bool, update: nn.Module) -> Any:
     """learn2learn's `GBML`, whose step is `inner_lr` times what `update` makes of the gradients.
 
@@ -106,7 +129,7 @@ def transformed(weights: nn.Module, inner_lr: float, first_order: bool, update: 
         weights: what adapts.
         inner_lr: step size.
         first_order: whether gradients count as constants.
-        update: a module that takes loss and weights, as learn2learn's `ParameterUpdate` does.
+        update: learn2learn's `ParameterUpdate`, or `Updates`.
     """
     gbml = learn2learn("algorithms.gbml").GBML
     return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=update)
