@@ -1,4 +1,4 @@
-"""The one exception that a user, not a programmer, is meant to read, and the check of numbers that raises it."""
+"""The one exception that a user, not a programmer, is meant to read, and the checks of numbers that raise it."""
 
 
 class InputError(Exception):
@@ -22,3 +22,17 @@ def at_least(lowest: float, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not value >= lowest:
             raise InputError(f"{name.replace('__', '.')} {value}: give a number >= {lowest}")
+
+
+def below_one(**values: float) -> None:
+    """Refuse shares that are not >= 0 and < 1.
+
+    Args:
+        values: shares by the name that their giver knows them by.
+
+    Raises:
+        InputError: names the first that is out of range, or is not a number.
+    """
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise InputError(f"{name} {value}: give a share >= 0 and < 1")

@@ -28,7 +28,7 @@ def test_a_card_holds_settings_over_defaults_and_what_adapts(cards: dict[str, Me
     maml, fomaml, ridge = cards["maml"], cards["fomaml"], cards["ridge_head"]
     assert (maml.order, fomaml.order, ridge.order) == (2, 1, None)
     assert (maml.kind, ridge.kind, cards["als"].kind) == ("gradient", "closed_form", "baselines")
-    assert (maml.adapts, ridge.adapts) == ("user_prior", "output layer")
+    assert (maml.adapts, ridge.adapts) == ("user_prior", "output layer or user vector")
     assert (cards["global_mean"].adapts, cards["als"].adapts) == ("nothing", "user vector, user bias")
     assert maml.parameters["inner_lr"] == 0.4
     assert maml.parameters["engine"] == "batched"

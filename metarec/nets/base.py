@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks
+from metarec.errors import InputError
 
 Schema = dict[str, Any]
 """What `Ratings.schema` returns."""
@@ -24,6 +25,18 @@ class Encoded(NamedTuple):
     user: Tensor
     item: Tensor
     bias: Tensor
+
+
+class Linear(NamedTuple):
+    """What a net's score is linear in, in the user's own coefficients.
+
+    Attributes:
+        input: what the coefficients are multiplied with, a constant 1 last, (T, R, F).
+        score: the net's own score, (T, R); other coefficients w + delta score `score` + `input` . delta.
+    """
+
+    input: Tensor
+    score: Tensor
 
 
 class Net(nn.Module):
@@ -74,9 +87,32 @@ class Net(nn.Module):
         """
         return {}
 
+    def linear(self, task: Tensor, item: Tensor) -> Linear:
+        """What the scores of the items `item` (T, R) for the users `task` (T,) are linear in."""
+        found: Linear = self.decoder.linear(self.encoder(task, item))  # type: ignore[operator]
+        return found
+
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over attributes and statistics from the training ratings; called before each stage."""
         raise NotImplementedError
+
+
+def linear_width(net: Net, asking: str) -> int:
+    """F, the number of a user's own coefficients, see `Linear`.
+
+    Args:
+        net: the net.
+        asking: who needs them, for the error.
+
+    Raises:
+        InputError: the net's decoder has no method `linear`.
+    """
+    width: int = getattr(getattr(net, "decoder", None), "linear_width", 0)
+    if not width:
+        raise InputError(
+            f"{asking} needs a net that is linear in coefficients of each user, such as FactorizationMachine or NeuMF"
+        )
+    return width
 
 
 def known_rows(count: int, rows: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarec.nets.base import Encoded
+from metarec.nets.base import Encoded, Linear
 from metarec.nets.features import Dense, dense
 
 
@@ -92,3 +92,15 @@ class DenseDecoder(nn.Module):
         inputs = self.inputs(encoded)
         scores: Tensor = self.head(self.hidden(inputs, len(self.layers))).squeeze(-1)
         return scores + inputs.offset
+
+    @property
+    def linear_width(self) -> int:
+        """Inputs of the output layer, and a constant."""
+        return self.head.in_features + 1
+
+    def linear(self, encoded: Encoded) -> Linear:
+        """The output layer: what it is fed, and what it makes of it."""
+        inputs = self.inputs(encoded)
+        hidden = self.hidden(inputs, len(self.layers))
+        score = self.head(hidden).squeeze(-1) + inputs.offset
+        return Linear(torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1), score)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
-from metarec.errors import InputError, at_least
+from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Net, Schema, known_rows
 from metarec.nets.dense import DenseDecoder, DenseInputs, by_row
 from metarec.nets.features import AttributeEncoder, Dense, Embedder, named_tables
@@ -30,6 +30,17 @@ class NeuMFEncoder(AttributeEncoder):
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""
         return Encoded(self.user(task[:, None]), self.item(item), self.item_bias(item).squeeze(-1))
+
+    def tables(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
+        """What `Net.table_rows` returns."""
+        return named_tables(self, {"user": task[:, None], "item": item, "item_bias": item})
+
+    def fill(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Take over the attributes of the training tasks' users and items."""
+        self.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
+        items = known_rows(len(ratings.item_ids), train.item)
+        self.item.fill(ratings.item_features, items)
+        self.item_bias.fill(FeatureTable(), items)
 
 
 class NeuMFDecoder(DenseDecoder):
@@ -114,8 +125,7 @@ class NeuMF(Net):
         super().__init__(schema)
         at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=0))
         at_least(0, std=std)
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout {dropout}: give a share >= 0 and < 1")
+        below_one(dropout=dropout)
         self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std, sparse)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
 
@@ -126,12 +136,9 @@ class NeuMF(Net):
 
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """The tables of the encoder."""
-        return named_tables(self.encoder, {"user": task[:, None], "item": item, "item_bias": item})
+        return self.encoder.tables(task, item)
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
-        items = known_rows(len(ratings.item_ids), train.item)
-        self.encoder.item.fill(ratings.item_features, items)
-        self.encoder.item_bias.fill(FeatureTable(), items)
+        self.encoder.fill(ratings, train)
         self.decoder.mean.fill_(float(train.rating.mean()))

@@ -1,7 +1,7 @@
-"""Ridge head: each user's output layer by ridge regression on learned features (arXiv 1805.08136)."""
+"""Ridge head: each user's own coefficients by ridge regression on learned features (arXiv 1805.08136)."""
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,62 +11,55 @@ from metarec.algorithms.losses import LossName, loss_named
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
-from metarec.nets.base import Net
-from metarec.nets.dense import DenseDecoder
-
-
-class Features(NamedTuple):
-    """What the output layer is fed, a constant 1 last, and what it makes of it.
-
-    Attributes:
-        input: (T, R, F + 1).
-        score: the net's own score, (T, R).
-    """
-
-    input: Tensor
-    score: Tensor
+from metarec.nets.base import Net, linear_width
+from metarec.nets.output import MonotoneMap
 
 
 class RidgeHead(Algorithm):
     """Learns features on which a ridge regression fits a new user (R2D2; Bertinetto et al., ICLR 2019).
 
-    With h_s the input of the net's output layer in support row s, a constant 1 for the bias at its end, and e_s what
-    the net's own score leaves of the rating, user i moves the output layer by
+    A net's score is linear in some coefficients w of a user: the output layer's weights in a stack of dense layers,
+    the user vector in a factorisation machine. With h_s what multiplies them in support row s, a constant 1 for the
+    bias at its end, and e_s what the net's own score leaves of the rating, user i moves them by
 
         delta_i = (sum_s h_s h_s' + diag(penalty))^-1 sum_s h_s e_s,
 
-    the solution of least squares with a prior at the shared layer, as the posterior mean of Bayesian linear regression.
-    The outer loss is that of the query rows scored with the layer moved, differentiated through the solve; features,
-    shared layer and penalties are all learned by it. Users with few ratings move less. Zero-shot is the net itself.
+    the solution of least squares with a prior at the shared w, as the posterior mean of Bayesian linear regression.
+    The outer loss is that of the query rows scored with w + delta_i, differentiated through the solve; features,
+    shared coefficients and penalties are all learned by it. Users with few ratings move less. Zero-shot, delta is 0.
 
-    The system is solved in its smaller form, of F + 1 unknowns or of S rows, by Cholesky, all tasks at once.
-    Deviations: the paper classifies, shrinks towards 0 instead of towards a learned layer, and learns one penalty.
+    The system is solved in its smaller form, of F unknowns or of S rows, by Cholesky, all tasks at once.
+    Deviations: the paper classifies, shrinks towards 0 instead of towards learned coefficients, and learns one penalty.
 
     Args:
-        net: the net, whose decoder is a stack of dense layers; given by the configuration.
+        net: the net, linear in coefficients of the user; given by the configuration.
         penalty: what each feature's penalty starts from, in squared units of the feature, > 0.
         loss: of the query set; `absolute_error` trains for the mean absolute error. The support set is always fitted
-            by least squares.
+            by least squares, on scores.
+        output: a learned map of the score to a rating, such as `metarec.nets.output.MonotoneMap`; null: the score is
+            the rating.
 
     Raises:
-        InputError: the net has no output layer of this kind, or the penalty is out of range.
+        InputError: the net is not linear in anything, or the penalty is out of range.
     """
 
-    moves: ClassVar[str] = "output layer"
+    moves: ClassVar[str] = "output layer or user vector"
 
-    def __init__(self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error") -> None:
+    def __init__(
+        self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: MonotoneMap | None = None
+    ) -> None:
         super().__init__()
-        decoder = getattr(net, "decoder", None)
-        if not isinstance(decoder, DenseDecoder):
-            raise InputError("RidgeHead needs a net whose decoder is a stack of dense layers, such as NeuMF or MeLUNet")
+        width = linear_width(net, "RidgeHead")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
-        self.net, self.outer_loss = net, loss_named(loss)
-        self.log_penalty = nn.Parameter(torch.full((decoder.head.in_features + 1,), math.log(penalty)))
+        self.net, self.outer_loss, self.output = net, loss_named(loss), output
+        self.log_penalty = nn.Parameter(torch.full((width,), math.log(penalty)))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
+        """Let the net take over attributes and statistics, and the map the rating scale."""
         self.net.prepare(ratings, train)
+        if self.output is not None:
+            self.output.prepare(ratings.scale)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's loss on the query set."""
@@ -74,30 +67,22 @@ class RidgeHead(Algorithm):
         return self.outer_loss.of_tasks(self.predict(fast, batch.task, batch.query.item), batch.query).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
-        """How far each user's output layer moves: `delta`, (T, F + 1)."""
+        """How far each user's coefficients move: `delta`, (T, F)."""
         with torch.no_grad():
             return self._solved(task, support)
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
-        features = self.features(task, item)
-        if not fast:
-            return features.score
-        return features.score + torch.bmm(features.input, fast["delta"].unsqueeze(2)).squeeze(2)
-
-    def features(self, task: Tensor, item: Tensor) -> Features:
-        """What the output layer is fed for the items `item` (T, R)."""
-        decoder: DenseDecoder = self.net.decoder  # type: ignore[assignment]
-        inputs = decoder.inputs(self.net.encoder(task, item))
-        hidden = decoder.hidden(inputs, len(decoder.layers))
-        score = decoder.head(hidden).squeeze(-1) + inputs.offset
-        return Features(torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1), score)
+        input, score = self.net.linear(task, item)
+        if fast:
+            score = score + torch.bmm(input, fast["delta"].unsqueeze(2)).squeeze(2)
+        return score if self.output is None else self.output(score)
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:
         """`delta`, differentiable in all parameters."""
-        features = self.features(task, support.item)
-        residual = (support.rating - features.score).masked_fill(~support.mask, 0.0)
-        input = features.input.masked_fill(~support.mask.unsqueeze(2), 0.0)
+        input, score = self.net.linear(task, support.item)
+        residual = (support.rating - score).masked_fill(~support.mask, 0.0)
+        input = input.masked_fill(~support.mask.unsqueeze(2), 0.0)
         return {"delta": ridge(input, residual, self.log_penalty.exp())}
 
 

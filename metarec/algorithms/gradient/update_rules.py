@@ -80,10 +80,11 @@ class Kronecker(UpdateRule):
 
 
 class MetaCurvature(UpdateRule):
-    """theta - inner_lr * M_out gradient M_in of a matrix, with learned M (Park and Oliva, NeurIPS 2019, 1902.03356).
+    """theta - inner_lr * M gradient N of a matrix, with learned M and N.
 
-    learn2learn's `MetaCurvatureTransform`, the identity at first: square matrices for both sides of a dense layer or a
-    table, a factor for each element of a vector. Unlike `Kronecker`, the matrices are free: they may turn a gradient.
+    From Park and Oliva, NeurIPS 2019, arXiv 1902.03356. learn2learn's `MetaCurvatureTransform`, the identity at
+    first: square matrices for both sides of a dense layer or a table, a factor for each element of a vector. Unlike
+    `Kronecker`, the matrices are free: they may turn a gradient.
 
     Args:
         parameters: what adapts.

@@ -89,7 +89,7 @@ def test_a_loss_of_its_own_for_the_query_set(ratings: Ratings, batch: TaskBatch)
 
 
 def test_what_it_cannot_work_with_is_refused(ratings: Ratings, net: Net) -> None:
-    with pytest.raises(InputError, match="needs a net whose decoder is a stack of dense layers"):
+    with pytest.raises(InputError, match="needs a net that is linear"):
         RidgeHead(NoNet(ratings.schema))
     for penalty in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="give a number > 0"):

@@ -22,6 +22,12 @@ SETS = [
     ("neumf", ["decision", "decoder.user_bias"]),
     ("neumf", ["head"]),
     ("neumf", ["user_prior"]),
+    ("mlp", ["decision"]),
+    ("wide_deep", ["decision"]),
+    ("deep_fm", ["head"]),
+    ("deep_fm", ["all"]),
+    ("fm", ["all"]),
+    ("gmf", ["all"]),
 ]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 

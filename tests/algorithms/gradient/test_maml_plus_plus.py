@@ -76,7 +76,7 @@ def test_each_step_takes_its_own_rates(ratings: Ratings, batch: TaskBatch) -> No
 def test_the_gradient_of_every_rate_is_that_of_finite_differences(
     ratings: Ratings, batch: TaskBatch, kind: str
 ) -> None:
-    own = MAMLPlusPlus(NETS[kind](ratings), ["decision"], 0.1, 3, multi_step_steps=9).double().eval()
+    own = MAMLPlusPlus(NETS[kind](ratings), ["all"], 0.05, 3, multi_step_steps=9).double().eval()
     own.loss(batch).backward()
     for rates in own.rule.parameters():
         for step in range(3):

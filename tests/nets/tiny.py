@@ -1,0 +1,34 @@
+"""Small nets of every kind on the synthetic data, all of whose parameters are at random values."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from metarec.data.ratings import Ratings
+from metarec.data.tasks import pack
+from metarec.nets.base import Net
+from metarec.nets.deep_fm import DeepFM
+from metarec.nets.fm import FM
+from metarec.nets.gmf import GMF
+from metarec.nets.mlp import MLP
+from metarec.nets.wide_deep import WideDeep
+
+
+def tiny(kind: type[Net], ratings: Ratings, **options: object) -> Net:
+    """A small net of a kind."""
+    torch.manual_seed(0)
+    arguments: dict = {"user_features": ["group"], "item_features": ["genre"], "width": 3, **options}
+    net = kind(ratings.schema, **arguments)
+    net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return net
+
+
+KINDS: dict[str, type[Net]] = {"gmf": GMF, "mlp": MLP, "fm": FM, "wide_deep": WideDeep, "deep_fm": DeepFM}
+TINY: dict[str, Callable[..., Net]] = {
+    name: partial(tiny, kind, **({} if name in ("gmf", "fm") else {"hidden": [5, 4]})) for name, kind in KINDS.items()
+}
