@@ -9,8 +9,11 @@ from torch.nn import functional
 
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
+from metarec.algorithms.gradient.implicit_maml import ImplicitMAML
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import UpdateRule
+from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
+from metarec.algorithms.gradient.reptile import Reptile
+from metarec.algorithms.gradient.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.als import AlternatingLeastSquares
@@ -29,6 +32,12 @@ from tests.conftest import tiny_net
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
     "fomaml": lambda net: MAML(net, ["all"], adaptation_steps=2, first_order=True),
+    "anil": lambda net: MAML(net, ["head"], adaptation_steps=2),
+    "meta_sgd": lambda net: MAML(net, ["decision"], adaptation_steps=2, update_rule=MetaSGD),
+    "meta_curvature": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=MetaCurvature),
+    "reptile": lambda net: Reptile(net, ["user_prior", "decision"], adaptation_steps=3),
+    "maml_plus_plus": lambda net: MAMLPlusPlus(net, ["all"], 0.05, adaptation_steps=2, multi_step_steps=10**9),
+    "implicit_maml": lambda net: ImplicitMAML(net, ["all"], 0.05, adaptation_steps=3),
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
@@ -135,7 +144,7 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
     torch.testing.assert_close(algorithm.loss(TaskBatch(batch.task.flip(0), support, query)), algorithm.loss(batch))
 
 
-@pytest.mark.parametrize("kind", ["maml", "fomaml"])
+@pytest.mark.parametrize("kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml"])
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
     2 (rating - prediction) / (tasks x rows), with the prediction of the model adapted to the support set."""
@@ -161,7 +170,7 @@ def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBa
         CLOSED[kind](tiny_net(ratings)).loss(batch)
 
 
-@pytest.mark.parametrize("make", [MAML, Pretrain])
+@pytest.mark.parametrize("make", [MAML, ImplicitMAML, Pretrain])
 def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
     for options in (
         {"inner_lr": 0.0},
@@ -178,7 +187,7 @@ def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
         ({"engine": "fusd"}, "no engine 'fusd'; did you mean fused"),
         ({"engine": None}, "no engine 'None'; known are"),
         ({"loss": "squared"}, "no loss 'squared'"),
-        ({"update_rule": UpdateRule}, "give one of its kinds: GradientStep, MetaSGD or Kronecker"),
+        ({"update_rule": UpdateRule}, "give one of its kinds: GradientStep, MetaSGD, Kronecker or MetaCurvature"),
     ):
         with pytest.raises(InputError, match=message):
             MAML(net, ["all"], **options)

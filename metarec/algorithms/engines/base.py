@@ -1,5 +1,7 @@
 """The contract of an engine, and what all engines share: scores of a net with fast weights."""
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -55,7 +57,12 @@ class Engine:
 
 
 def descend(net: Net, how: InnerLoop, learner: Any, start: Fast, task: Tensor, support: Rows) -> Fast:
-    """Take all steps with a learner of learn2learn, on the sum of the support losses.
+    """The learner's fast weights after all steps; see `descent`."""
+    return deque(descent(net, how, learner, start, task, support), maxlen=1).pop()
+
+
+def descent(net: Net, how: InnerLoop, learner: Any, start: Fast, task: Tensor, support: Rows) -> Iterator[Fast]:
+    """Take the steps one by one with a learner of learn2learn, on the sum of the support losses.
 
     Args:
         net: the net.
@@ -65,15 +72,15 @@ def descend(net: Net, how: InnerLoop, learner: Any, start: Fast, task: Tensor, s
         task: user rows (T,).
         support: ratings (T, S).
 
-    Returns:
-        The learner's fast weights by name.
+    Yields:
+        The learner's fast weights by name: before the first step, and after each.
     """
     encoded = None if how.adapts_encoder else encode(net, start, task, support.item)
+    yield learner.module.fast()
     for _ in range(how.adaptation_steps):
         scores = score(net, start | learner.module.fast(), task, support.item, encoded)
         learner.adapt(how.loss.of_tasks(scores, support, how.shrinkage).sum())
-    fast: Fast = learner.module.fast()
-    return fast
+        yield learner.module.fast()
 
 
 def adapt_detached(engine: Engine, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:

@@ -5,11 +5,14 @@ the tasks' support losses: tasks share no fast weight, so the gradient of the su
 a table that adapts, each task holds its changes to the rows that its support set uses, and no copy.
 """
 
+from collections import deque
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Fast
-from metarec.algorithms.engines.base import Engine, descend, require_gradients, score
+from metarec.algorithms.engines.base import Engine, descent, require_gradients, score
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop, stacked
 from metarec.data.buckets import coarser
 from metarec.data.tasks import Rows, TaskBatch, parts
@@ -26,14 +29,27 @@ class Batched(Engine):
 
     def adapt(self, net: Net, how: InnerLoop, task: Tensor, support: Rows) -> Fast:
         """See `Engine.adapt`; tables that adapt come as `rows_` and `change_`, see `metarec.nets.features.Patch`."""
-        tables = net.table_rows(task, support.item) if how.adapts_encoder and how.rule.by_row else {}
+        return deque(self.path(net, how, task, support), maxlen=1).pop()
+
+    def path(self, net: Net, how: InnerLoop, task: Tensor, support: Rows, item: Tensor | None = None) -> Iterator[Fast]:
+        """The fast weights that `adapt` returns, before the first step and after each.
+
+        Args:
+            net: the net; it is not changed.
+            how: which parameters, how far, how often, on which loss.
+            task: user rows (T,).
+            support: ratings (T, S).
+            item: items (T, R) whose rows of tables that adapt are held; null: those of the support set.
+        """
+        used = support.item if item is None else item
+        tables = net.table_rows(task, used) if how.adapts_encoder and how.rule.by_row else {}
         parameters = {name: net.get_parameter(name) for name in how.names}
-        return _adapt(net, how, stacked(parameters, len(task), tables), task, support)
+        return _path(net, how, stacked(parameters, len(task), tables), task, support)
 
     def losses(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Tensor:
         """See `Engine.losses`; buckets are adapted one after the other, where they save enough padding."""
         losses = []
-        for part in parts(batch._replace(buckets=coarser(batch.buckets, BUCKET_COST))):
+        for part in few_parts(batch):
             fast = self.adapt(net, how, part.task, part.support)
             scores = score(net, fast, part.task, part.query.item)
             losses.append(how.loss.of_tasks(scores, part.query))
@@ -60,17 +76,23 @@ class Batched(Engine):
         start = stacked(shared, len(batch.task), tables)
         leaves = {name: weight.requires_grad_() for name, weight in start.items() if weight.is_floating_point()}
         with torch.enable_grad():
-            fast = _adapt(net, how, start, batch.task, batch.support)
+            fast = deque(_path(net, how, start, batch.task, batch.support), maxlen=1).pop()
             scores = score(net, fast, batch.task, batch.query.item)
             loss = how.loss.of_tasks(scores, batch.query).sum()
         found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return start | dict(zip(leaves, found, strict=True))
 
 
-def _adapt(net: Net, how: InnerLoop, start: Fast, task: Tensor, support: Rows) -> Fast:
-    """`start` with the adapting weights replaced by those after all steps."""
+def few_parts(batch: TaskBatch) -> list[TaskBatch]:
+    """The buckets of a batch, each a batch, as `parts` gives them; neighbours joined where a bucket costs too much."""
+    return parts(batch._replace(buckets=coarser(batch.buckets, BUCKET_COST)))
+
+
+def _path(net: Net, how: InnerLoop, start: Fast, task: Tensor, support: Rows) -> Iterator[Fast]:
+    """`start` with the adapting weights replaced by those before the first step, and after each."""
     require_gradients()
     weights = {name: net.get_parameter(name) if name in start else nn.Parameter(torch.empty(0)) for name in how.names}
     learner = how.learner(FastWeights(weights)).clone()  # which copies the weights: no table, of which changes are kept
     learner.module.put(start)
-    return start | descend(net, how, learner, start, task, support)
+    for fast in descent(net, how, learner, start, task, support):
+        yield start | fast

@@ -35,7 +35,7 @@ class MAML(Algorithm):
             targets in [0, 1].
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
             gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
-        update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD` or `Kronecker` of
+        update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD`, `Kronecker` or `MetaCurvature` of
             `metarec.algorithms.gradient.update_rules`.
 
     Raises:

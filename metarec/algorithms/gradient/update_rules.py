@@ -1,8 +1,9 @@
 """Update rules: what an inner step does with the gradients. All are learn2learn's, and all take stacked weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.learn2learn import learn2learn
@@ -21,7 +22,8 @@ class UpdateRule(nn.Module):
     def __init__(self, parameters: Sequence[Tensor] = (), inner_lr: float = 0.0) -> None:
         super().__init__()
         if type(self) is UpdateRule:
-            raise InputError("update_rule UpdateRule: give one of its kinds: GradientStep, MetaSGD or Kronecker")
+            kinds = "GradientStep, MetaSGD, Kronecker or MetaCurvature"
+            raise InputError(f"update_rule UpdateRule: give one of its kinds: {kinds}")
 
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """A learner around the weights, with ``clone()`` and ``adapt(loss)``."""
@@ -74,8 +76,64 @@ class Kronecker(UpdateRule):
 
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """learn2learn's `GBML`."""
-        gbml = learn2learn("algorithms.gbml").GBML
-        return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=self.update)
+        return transformed(weights, inner_lr, first_order, self.update)
+
+
+class MetaCurvature(UpdateRule):
+    """theta - inner_lr * M gradient N of a matrix, with learned M and N.
+
+    From Park and Oliva, NeurIPS 2019, arXiv 1902.03356. learn2learn's `MetaCurvatureTransform`, the identity at
+    first: square matrices for both sides of a dense layer or a table, a factor for each element of a vector. Unlike
+    `Kronecker`, the matrices are free: they may turn a gradient.
+
+    Args:
+        parameters: what adapts.
+        inner_lr: step size; unused here.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], inner_lr: float) -> None:
+        super().__init__()
+        transform = learn2learn("optim.transforms").MetaCurvatureTransform
+        self.update = learn2learn("optim").ParameterUpdate(parameters, transform)
+
+    def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
+        """learn2learn's `GBML`."""
+        return transformed(weights, inner_lr, first_order, self.update)
+
+
+class Updates(nn.Module):
+    """What a step subtracts, made of gradients and weights; a copy by learn2learn keeps its own plain attributes."""
+
+    def made_of(self, gradients: Sequence[Tensor | None], weights: Sequence[Tensor]) -> list[Tensor | None]:
+        """An update for each weight, before it is multiplied by the step size; null: it stays."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        loss: Tensor,
+        weights: Iterable[Tensor],
+        create_graph: bool = False,
+        retain_graph: bool = False,
+        allow_unused: bool = False,
+        allow_nograd: bool = False,
+    ) -> list[Tensor | None]:
+        """The updates, for learn2learn's `GBML`, in the form of its `ParameterUpdate`."""
+        own = list(weights)
+        found = torch.autograd.grad(loss, own, None, retain_graph, create_graph, allow_unused=allow_unused)
+        return self.made_of(found, own)
+
+
+def transformed(weights: nn.Module, inner_lr: float, first_order: bool, update: nn.Module) -> Any:
+    """learn2learn's `GBML`, whose step is `inner_lr` times what `update` makes of the gradients.
+
+    Args:
+        weights: what adapts.
+        inner_lr: step size.
+        first_order: whether gradients count as constants.
+        update: learn2learn's `ParameterUpdate`, or `Updates`.
+    """
+    gbml = learn2learn("algorithms.gbml").GBML
+    return gbml(weights, None, lr=inner_lr, first_order=first_order, allow_unused=True, compute_update=update)
 
 
 MakeRule = Callable[[Sequence[Tensor], float], UpdateRule]

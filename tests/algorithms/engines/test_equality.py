@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import Kronecker, MetaSGD
+from metarec.algorithms.gradient.update_rules import Kronecker, MetaCurvature, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes
 from tests.algorithms.engines.cases import NETS, drawn, meta_gradient
@@ -100,7 +100,7 @@ def test_random_lengths_and_padding(
 @pytest.mark.parametrize("steps", [1, 3])
 @pytest.mark.parametrize("adapts", [["decision"], ["all"]])
 @pytest.mark.parametrize("engine", ["batched", "fused"])
-@pytest.mark.parametrize("rule", [MetaSGD, Kronecker])
+@pytest.mark.parametrize("rule", [MetaSGD, Kronecker, MetaCurvature])
 def test_learned_update_rules_equal_the_loop(
     ratings: Ratings, rule: type, engine: str, adapts: list[str], steps: int, first_order: bool
 ) -> None:
