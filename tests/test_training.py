@@ -116,7 +116,7 @@ def test_every_way_to_train_runs_from_the_command_line(tmp_path: Path, options: 
         ("--data.scenario.class_path=metarec.data.splits.UserCould", "did you mean UserCold"),
         ("--data.scenario.init_args.fraction=[1]", "did you mean fractions?"),
         ("--model.algorithm.class_path=metarec.algorithms.gradient.maml.MAMLX", "did you mean MAML?"),
-        ("--model.algorithm.class_path=metarec.algorithms.mamml.MAML", "did you mean maml?"),
+        ("--model.algorithm.class_path=metarec.algorithms.gradient.mamml.MAML", "did you mean maml?"),
         ("--data.ratings.class_path=metarec.data.sources.movielens_10k", "did you mean movielens_100k or"),
         ("--model.algorithm.class_path=metarec.algorithmss.maml.MAML", "did you mean algorithms?"),
         ("--data.scenario=UserCould", "data.scenario: 'UserCould' is not a known class_path"),

@@ -63,7 +63,7 @@ class Mapped(Algorithm):
         output = MonotoneMap(self.pieces)
         output.prepare(scale)
         self.edge.copy_(output.edge)
-        optimizer = torch.optim.Adam(output.parameters(), lr=0.05)
+        optimizer = torch.optim.Adam(output.parameters(), lr=0.002)
         with torch.enable_grad():
             for _ in range(self.steps):
                 optimizer.zero_grad()

@@ -128,12 +128,20 @@ class FM(Net):
         super().__init__(schema)
         at_least(1, width=width)
         at_least(0, std=std)
+        self.width = width
         self.encoder = FMEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = FMDecoder(width, std)
 
     def encode_user(self, task: Tensor) -> Tensor:
         """What the encoder says of users alone, (T, 1, fields * D + 1)."""
         return self.encoder.encode_user(task)
+
+    @torch.no_grad()
+    def start_from_factors(self, vector: Tensor, bias: Tensor) -> None:
+        """Take item vectors (items, D) and biases (items, 1) of a matrix factorisation; all other features get 0."""
+        for name, parameter in self.named_parameters():
+            found = {"encoder.item.table.id": vector, "encoder.item_linear.table.id": bias}.get(name)
+            parameter.zero_() if found is None else parameter.copy_(found)
 
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """The tables of the encoder."""

@@ -11,6 +11,10 @@ from metarec.errors import at_least
 SLOPE_OF_ONE = math.log(math.e - 1)
 """What softplus makes 1 of."""
 
+GAIN = 30.0
+"""How much faster the slopes move than what is learned beside them at the same learning rate: embeddings take small
+steps, and a staircase is far from the identity."""
+
 
 class MonotoneMap(nn.Module):
     """A learned increasing map of the score, linear in pieces; the identity before it is trained.
@@ -25,7 +29,7 @@ class MonotoneMap(nn.Module):
         pieces: number of pieces, an even number >= 2.
 
     Attributes:
-        slope: of each piece, before softplus, (pieces,).
+        slope: of each piece, before `GAIN` and softplus; 0 stands for 1, (pieces,).
         edge: where the pieces meet, and both ends, (pieces + 1,).
     """
 
@@ -35,7 +39,7 @@ class MonotoneMap(nn.Module):
         super().__init__()
         at_least(2, pieces=pieces)
         self.pieces = pieces
-        self.slope = nn.Parameter(torch.full((pieces,), SLOPE_OF_ONE))
+        self.slope = nn.Parameter(torch.zeros(pieces))
         self.register_buffer("edge", torch.linspace(0.0, 1.0, pieces + 1))
 
     def prepare(self, scale: tuple[float, float]) -> None:
@@ -45,7 +49,7 @@ class MonotoneMap(nn.Module):
 
     def values(self) -> Tensor:
         """What the map makes of its edges, (pieces + 1,)."""
-        steps = functional.softplus(self.slope) * (self.edge[1] - self.edge[0])
+        steps = functional.softplus(GAIN * self.slope + SLOPE_OF_ONE) * (self.edge[1] - self.edge[0])
         value = torch.cat([steps.new_zeros(1), steps.cumsum(0)])
         middle = self.pieces // 2
         return value + (self.edge[middle] - value[middle])
