@@ -38,7 +38,7 @@ def averaged(net: Net) -> None:
 
 
 def unknown_items(net: Net) -> None:
-    net.encoder.item.codes_id[5] = 0
+    net.encoder.item.code[5, -1] = 0
 
 
 @pytest.mark.parametrize("change", [step, averaged, unknown_items, lambda net: net.double()])
