@@ -44,12 +44,12 @@ class Layer(NamedTuple):
             gram: X x', (T, S, R), if known already.
         """
         if self.weight.dim() == 3:
-            return torch.baddbmm(self.bias, x.expand(len(self.weight), *x.shape[-2:]), self.weight.transpose(1, 2))
+            return torch.baddbmm(self.bias, x.expand(len(self.weight), *x.shape[-2:]), self.weight.mT)
         if self.input is None or self.slope is None:
             return functional.linear(x, self.weight, self.bias) if fixed is None else fixed + self.bias
         fixed = functional.linear(x, self.weight) if fixed is None else fixed
-        gram = torch.matmul(self.input, x.transpose(-1, -2)) if gram is None else gram
-        return torch.baddbmm(fixed.expand(len(gram), -1, -1), gram.transpose(1, 2), self.slope).add_(self.bias)
+        gram = torch.matmul(self.input, x.mT) if gram is None else gram
+        return torch.baddbmm(fixed, gram.mT, self.slope).add_(self.bias)
 
     def moved(self, input: Tensor, slope: Tensor, constants: Tensor | int) -> "Layer":
         """The layer after one more step on the same inputs.
@@ -66,8 +66,7 @@ class Layer(NamedTuple):
         """The same with a weight for each task."""
         if self.input is None or self.slope is None:
             return self
-        weight = self.weight.expand(len(self.slope), *self.weight.shape[-2:])
-        return Layer(torch.baddbmm(weight, self.slope.transpose(1, 2), self.input), self.bias)
+        return Layer(torch.baddbmm(self.weight, self.slope.mT, self.input), self.bias)
 
     def settled(self, rows: int, fixed: bool = False, gram: bool = False) -> "Layer":
         """In the form that takes fewer products to put out `rows` rows a task; `fixed`, `gram`: these are known."""
@@ -127,8 +126,8 @@ class DenseUsers:
         decoder: Any = index.net.decoder
         self.index, self.how, self.start, self.decoder = index, how, plan.start, decoder
         self.projected, self.rows, self.gram = index.projected, index.rows, index.gram
-        self.layers = [*decoder.layers, decoder.head]
-        self.constants = [*[1] * (len(decoder.layers) - plan.start), plan.constants]
+        self.layers = [Layer(*layer) for layer in index.layers]
+        self.constants = [*[1] * (len(self.layers) - 1 - plan.start), plan.constants]
         self.user_weight, self.item_weight = index.user_weight, index.item_weight
 
     def adapt(self, task: Tensor, support: Rows, rows: int | None = None) -> Adapted:
@@ -173,7 +172,7 @@ class DenseUsers:
 
     def _unadapted(self, user: Tensor) -> list[Layer]:
         """The adapting layers before the first step; the user part of the first counts among its biases."""
-        layers = [Layer(layer.weight, layer.bias) for layer in self.layers[self.start :]]
+        layers = self.layers[self.start :]
         if self.start == 0:
             layers[0] = Layer(self.item_weight, functional.linear(user, self.user_weight, self.layers[0].bias))
         return layers

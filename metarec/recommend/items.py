@@ -1,5 +1,7 @@
 """The item side of a net, computed once for all users."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -33,7 +35,8 @@ class ItemIndex:
         projected: W_item x of each item x in `rows`, W_item the first dense layer's columns for it, (items, out); null
             where the decoder has no such layer.
         gram: inner products of `rows`, (items, items); null without these, or where it would be too large.
-        user_weight: the first dense layer's columns for the user part, (out, Du); only where there is `projected`.
+        layers: weight and bias of each dense layer, the head last; only where there is `projected`.
+        user_weight: the first one's columns for the user part, (out, Du); likewise.
         item_weight: those for the item part, (out, Di); likewise.
         reason: why there is no `projected`, else empty.
     """
@@ -43,6 +46,7 @@ class ItemIndex:
     rows: Tensor | None = None
     projected: Tensor | None = None
     gram: Tensor | None = None
+    layers: list[tuple[Tensor, Tensor]]
     user_weight: Tensor
     item_weight: Tensor
     reason: str = ""
@@ -74,7 +78,9 @@ class ItemIndex:
         rows, other = (decoder.inputs(encoded._replace(user=encoded.user + shift)).item[0] for shift in (0.0, 1.0))
         if not torch.equal(rows, other):
             return "what the decoder is fed of an item depends on the user"
-        weight: Tensor = decoder.layers[0].weight.detach()  # type: ignore[operator]
+        layers: Any = [*decoder.layers, decoder.head]
+        self.layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        weight = self.layers[0][0]
         self.user_weight, self.item_weight = weight[:, : decoder.user_width], weight[:, decoder.user_width :]
         self.rows, self.projected = rows, functional.linear(rows, self.item_weight)
         return ""
@@ -106,7 +112,7 @@ class ItemIndex:
 
     def gather(self, user: Tensor, item: Tensor) -> Encoded:
         """What the encoder would say of users with vectors `user` (T, 1, D) and the items `item` (T, R)."""
-        return Encoded(user, functional.embedding(item, self.item), self.bias[item])
+        return Encoded(user, functional.embedding(item, self.item), self.bias.take(item))
 
     def block(self, user: Tensor, start: int, stop: int) -> Encoded:
         """The same for the items ``start .. stop``, (T, stop - start), without a copy of their vectors."""
