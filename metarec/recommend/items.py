@@ -34,7 +34,8 @@ class ItemIndex:
         rows: second part of the decoder's input, (items, Di); null where there is no `projected`.
         projected: W_item x of each item x in `rows`, W_item the first dense layer's columns for it, (items, out); null
             where the decoder has no such layer.
-        gram: inner products of `rows`, (items, items); null without these, or where it would be too large.
+        gram: inner products of `rows`, and a last row of ones, those of a bias, (items + 1, items); null where there is
+            no `rows`, or it would be too large.
         layers: weight and bias of each dense layer, the head last; only where there is `projected`.
         user_weight: the first one's columns for the user part, (out, Du); likewise.
         item_weight: those for the item part, (out, Di); likewise.
@@ -66,7 +67,8 @@ class ItemIndex:
             self.item, self.bias = encoded.item[0], encoded.bias[0]
             self.reason = self._project(encoded)
             if self.rows is not None and self.items**2 * self.rows.element_size() <= gram_bytes:
-                self.gram = self.rows @ self.rows.t()
+                self.gram = self.rows.new_ones(self.items + 1, self.items)
+                torch.mm(self.rows, self.rows.t(), out=self.gram[:-1])
 
     def _project(self, encoded: Encoded) -> str:
         """Compute `projected`; returns why there can be none."""
