@@ -41,7 +41,7 @@ class Loss(NamedTuple):
 def shares(rows: Rows, shrinkage: float = 0.0) -> Tensor:
     """The weight of each row in its task's mean loss, (T, R); 0 where padded."""
     counts = rows.mask.sum(dim=1, keepdim=True, dtype=rows.rating.dtype)
-    return rows.mask / counts.add_(shrinkage).clamp_(min=1)
+    return rows.mask / (counts + shrinkage if shrinkage else counts).clamp_(min=1)
 
 
 SQUARED_ERROR = Loss(

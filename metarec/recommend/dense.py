@@ -59,7 +59,11 @@ class Layer(NamedTuple):
             slope: see `slope`.
             constants: sum of the squares of what is the same in all rows, 1 for a bias; (T, 1, 1) or a number.
         """
-        bias = self.bias + slope.sum(dim=1, keepdim=True) * constants
+        total = slope.sum(dim=1, keepdim=True)
+        if isinstance(constants, Tensor):
+            bias = torch.addcmul(self.bias, total, constants)
+        else:
+            bias = torch.add(self.bias, total, alpha=constants)
         return Layer(self.weight, bias, input, slope if self.slope is None else self.slope + slope)
 
     def formed(self) -> "Layer":

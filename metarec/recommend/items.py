@@ -54,9 +54,9 @@ class ItemIndex:
 
     def __init__(self, net: Net, gram_bytes: int = 2**26) -> None:
         self.net, self.items = net, int(net.schema["items"])
-        self.sample = list(net.parameters())[-1:]
         self.holders = [held for module in net.modules() for held in (module._parameters, module._buffers)]
-        self.made_of, self.state = digest(net), self._state()
+        self.made_of = digest(net)
+        self._watch()
         if isinstance(net, NoNet):
             self.item, self.bias, self.reason = torch.zeros(self.items, 0), torch.zeros(self.items), "there is no net"
             return
@@ -95,22 +95,26 @@ class ItemIndex:
         """
         if net is not self.net:
             raise InputError("the item index belongs to another net; make one of this net: ItemIndex(net)")
-        state = self._state()
-        if state == self.state:
+        if self._state() == self.state and all(map(torch.equal, self.sample, self.seen)):
             return
         if digest(net) != self.made_of:
             raise InputError("the net has changed since its item index was made; make it anew: ItemIndex(net)")
-        self.state = state
+        self._watch()
+
+    def _watch(self) -> None:
+        """Note what tells cheaply whether to look closer.
+
+        What writes through ``.data`` leaves version counters alone; Lightning's weight averaging does so, to all
+        parameters at once. So the values of the last one count as well.
+        """
+        self.state = self._state()
+        self.sample = [parameter.detach() for parameter in [*self.net.parameters()][-1:]]
+        self.seen = [parameter.clone() for parameter in self.sample]
 
     def _state(self) -> list[int]:
-        """What tells cheaply whether to look closer: places and version counters of all parameters and buffers.
-
-        What writes through ``.data`` leaves the counters alone; Lightning's weight averaging does so, to all
-        parameters at once. So the bits of the last one count as well.
-        """
+        """Places and version counters of all parameters and buffers."""
         tensors = [tensor for held in self.holders for tensor in held.values() if tensor is not None]
-        state = [number for tensor in tensors for number in (tensor.data_ptr(), _version(tensor))]
-        return [*state, *(int(_bits(tensor)) for tensor in self.sample)]
+        return [number for tensor in tensors for number in (tensor.data_ptr(), _version(tensor))]
 
     def gather(self, user: Tensor, item: Tensor) -> Encoded:
         """What the encoder would say of users with vectors `user` (T, 1, D) and the items `item` (T, R)."""
