@@ -161,12 +161,13 @@ class Embedder(nn.Module):
 
     def parts(self, index: Tensor) -> list[Tensor]:
         """Vectors (T, R, D) of the rows `index` (T, R), one for each table."""
-        parts = [self._looked_up(name, rows) for name, rows in self.table_rows(index).items()]
-        return parts + [lookup(self.get_buffer(f"sets_{name}"), index) @ self.table[name] for name in self.sets]
+        tables: dict[str, Any] = self.table._parameters  # a ParameterDict takes as long as the lookup to find one
+        parts = [self._looked_up(name, tables[name], rows) for name, rows in self.table_rows(index).items()]
+        return parts + [lookup(self.get_buffer(f"sets_{name}"), index) @ tables[name] for name in self.sets]
 
-    def _looked_up(self, name: str, rows: Tensor) -> Tensor:
+    def _looked_up(self, name: str, table: Tensor, rows: Tensor) -> Tensor:
         """Rows (T, R) of a table, with what the tasks add to them."""
-        vectors = lookup(self.table[name], rows, self.sparse)
+        vectors = lookup(table, rows, self.sparse)
         used = self._buffers[f"rows_{name}"]
         return vectors if used is None else vectors + Patch(used, self.get_buffer(f"change_{name}")).at(rows)
 
