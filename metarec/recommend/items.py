@@ -114,7 +114,7 @@ class ItemIndex:
     def _state(self) -> list[int]:
         """Places and version counters of all parameters and buffers."""
         tensors = [tensor for held in self.holders for tensor in held.values() if tensor is not None]
-        return [number for tensor in tensors for number in (tensor.data_ptr(), _version(tensor))]
+        return [*map(Tensor.data_ptr, tensors), *map(_version, tensors)]
 
     def gather(self, user: Tensor, item: Tensor) -> Encoded:
         """What the encoder would say of users with vectors `user` (T, 1, D) and the items `item` (T, R)."""

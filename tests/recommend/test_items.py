@@ -68,6 +68,15 @@ def test_writing_the_same_values_again_does_not_make_it_stale(net: Net, ratings:
     index.require_fresh(net)
 
 
+def test_parameters_that_took_the_place_of_equal_ones_are_watched_from_then_on(net: Net) -> None:
+    index = ItemIndex(net)
+    net.load_state_dict(copy.deepcopy(net.state_dict()), assign=True)
+    index.require_fresh(net)
+    averaged(net)
+    with pytest.raises(InputError, match="the net has changed"):
+        index.require_fresh(net)
+
+
 def test_no_projection_where_the_items_input_depends_on_the_user(
     net: Net, batch: TaskBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

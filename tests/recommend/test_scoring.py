@@ -18,7 +18,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, Rows, TaskBatch, alone, pack
 from metarec.errors import InputError
 from metarec.recommend import ItemIndex, adapt_and_score, memory, score_all, scoring
-from metarec.recommend.dense import Layer
+from metarec.recommend.dense import Layer, Mix
 from tests.conftest import tiny_melu, tiny_net
 
 melu_net = partial(tiny_melu, hidden=(6, 4))
@@ -237,7 +237,13 @@ def test_a_layer_takes_the_form_with_fewer_products(support: int) -> None:
     for layer in (moved, settled, moved.formed()):
         torch.testing.assert_close(layer(rows), expected, rtol=0, atol=1e-12)
     shared = settled(rows[0], rows[0] @ before.weight.T)
-    torch.testing.assert_close(shared, torch.einsum("ri,toi->tro", rows[0], weight) + bias[:, None], rtol=0, atol=1e-12)
+    expected = torch.einsum("ri,toi->tro", rows[0], weight) + bias[:, None]
+    torch.testing.assert_close(shared, expected, rtol=0, atol=1e-12)
+    mixed = moved.settled(rows=50, fixed=True, gram=True)
+    assert isinstance(mixed, Mix) == (support == 2)
+    if isinstance(mixed, Mix):
+        products = functional.pad(rows[0] @ moved.input.mT, (0, 1), value=1.0)
+        torch.testing.assert_close(mixed(products, rows[0] @ before.weight.T), expected, rtol=0, atol=1e-12)
 
 
 def test_the_readmes_example(ratings: Ratings, many: TaskBatch, capsys: pytest.CaptureFixture[str]) -> None:
