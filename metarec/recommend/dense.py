@@ -138,6 +138,9 @@ class Adapted(NamedTuple):
 class DenseUsers:
     """Users whose adapting parameters are the dense layers from one of them upwards; see `metarec.recommend.paths`.
 
+    All runs in inference mode, which spares each operation what autograd notes of tensors even where it is off. What
+    leaves `metarec.recommend` is copied outside of it, so that it is an ordinary tensor.
+
     Args:
         index: the item side of the net.
         how: the inner loop; its rule is the plain gradient step.
@@ -154,6 +157,7 @@ class DenseUsers:
         self.constants = [*[1] * (len(self.layers) - 1 - plan.start), plan.constants]
         self.user_weight, self.item_weight = index.user_weight, index.item_weight
 
+    @torch.inference_mode()
     def adapt(self, task: Tensor, support: Rows, rows: int | None = None) -> Adapted:
         """See `Users.adapt`."""
         user = self.index.net.encode_user(task)
@@ -169,11 +173,13 @@ class DenseUsers:
             layers = [layer.moved(input, slope, constant) for layer, input, slope, constant in steps]
         return Adapted(user, support.item, self._settled(layers, rows))
 
+    @torch.inference_mode()
     def score(self, adapted: Adapted, task: Tensor, item: Tensor) -> Tensor:
         """See `Users.score`."""
         fed = self._feed(self.index.gather(adapted.user, item), functional.embedding(item, self.projected))
         return _forward(adapted.layers, fed)[1]
 
+    @torch.inference_mode()
     def block(self, adapted: Adapted, task: Tensor, start: int, stop: int) -> Tensor:
         """See `Users.block`."""
         fed = self._feed(self.index.block(adapted.user, start, stop), self.projected[start:stop])

@@ -213,6 +213,9 @@ def test_no_graph_is_left_behind_and_inference_mode_will_do(ratings: Ratings, ma
     index = ItemIndex(algorithm.net)
     scores = score_all(algorithm, index, many.task, many.support)
     assert not scores.requires_grad
+    one = score_all(algorithm, index, many.task[:1], Rows(*(column[:1] for column in many.support)))
+    for found in (scores, one, adapt_and_score(algorithm, many).scores):
+        assert not found.is_inference()  # so that it may be written to
     assert all(parameter.grad is None for parameter in algorithm.parameters())
     with torch.inference_mode():
         assert torch.equal(score_all(algorithm, index, many.task, many.support), scores)
