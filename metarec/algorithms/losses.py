@@ -40,7 +40,8 @@ class Loss(NamedTuple):
 
 def shares(rows: Rows, shrinkage: float = 0.0) -> Tensor:
     """The weight of each row in its task's mean loss, (T, R); 0 where padded."""
-    return rows.mask / (rows.mask.sum(dim=1, keepdim=True) + shrinkage).clamp(min=1).to(rows.rating.dtype)
+    counts = rows.mask.sum(dim=1, keepdim=True, dtype=rows.rating.dtype)
+    return rows.mask / (counts + shrinkage if shrinkage else counts).clamp_(min=1)
 
 
 SQUARED_ERROR = Loss(

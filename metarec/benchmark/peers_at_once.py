@@ -167,7 +167,8 @@ def _jax_embedder(jnp: Any, name: str, net: MeLUNet, weights: Any) -> Callable[[
 
     def vectors(rows: Any) -> Any:
         table = {key: weights[f"encoder.{name}.table.{key}"] for key in embedder.table}
-        parts = [table[key][buffers[f"codes_{key}"][rows]] for key in embedder.codes]
+        codes = buffers["code"][rows]
+        parts = [table[key][codes[..., number]] for number, key in enumerate(embedder.codes)]
         parts += [buffers[f"sets_{key}"][rows] @ table[key] for key in embedder.sets]
         return jnp.concatenate(parts, axis=-1)
 

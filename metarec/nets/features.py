@@ -88,7 +88,14 @@ class Embedder(nn.Module):
         ids: whether each row has a vector of its own; no for users, who are new.
         std: standard deviation of the initial vectors.
         sparse: whether gradients of tables that are looked up hold the rows in use only; see `metarec.optim`.
+
+    Attributes:
+        codes: names of the tables that are looked up by row.
+        code: which row of each of them a user or item takes, (rows, tables).
+        sets: names of the tables of multi-hot attributes.
     """
+
+    code: Tensor
 
     def __init__(
         self,
@@ -113,8 +120,8 @@ class Embedder(nn.Module):
         with torch.no_grad():  # until training says otherwise, an unknown id or value adds nothing
             for name in self.codes:
                 self.table[name][0] = 0.0
+        self.register_buffer("code", torch.zeros(rows, len(self.codes), dtype=torch.int64))
         for name in self.codes:
-            self.register_buffer(f"codes_{name}", torch.zeros(rows, dtype=torch.int64))
             self.register_buffer(f"rows_{name}", None, persistent=False)  # the Patch of each task in an inner loop
             self.register_buffer(f"change_{name}", None, persistent=False)
         for name in self.sets:
@@ -127,11 +134,11 @@ class Embedder(nn.Module):
             features: attributes of all rows.
             known: rows seen in training, shape (rows,), bool.
         """
-        for name in self.codes:
+        for name, code in zip(self.codes, self.code.unbind(dim=1), strict=True):
             codes = torch.arange(len(known)) if name == "id" else torch.from_numpy(features.categorical[name])
             seen = torch.zeros(len(self.table[name]), dtype=torch.bool)
             seen[codes[known]] = True
-            self.get_buffer(f"codes_{name}").copy_(codes * seen[codes])
+            code.copy_(codes * seen[codes])
         for name in self.sets:
             sets = torch.from_numpy(features.multi_hot[name])
             sets = sets * (sets[known].sum(dim=0) > 0)
@@ -139,7 +146,7 @@ class Embedder(nn.Module):
 
     def table_rows(self, index: Tensor) -> dict[str, Tensor]:
         """By table that is looked up by row: which of its rows (T, R) the rows `index` (T, R) take."""
-        return {name: self.get_buffer(f"codes_{name}").take(index) for name in self.codes}
+        return dict(zip(self.codes, functional.embedding(index, self.code).unbind(-1), strict=True))
 
     def overlaps(self, index: Tensor, other: Tensor) -> list[Tensor]:
         """By table: how much of it the rows `index` (T, Q) have in common with the rows `other` (T, S), (T, Q, S).
@@ -154,15 +161,15 @@ class Embedder(nn.Module):
 
     def parts(self, index: Tensor) -> list[Tensor]:
         """Vectors (T, R, D) of the rows `index` (T, R), one for each table."""
-        rows = self.table_rows(index)
-        parts = [self._looked_up(name, rows[name]) for name in self.codes]
-        return parts + [lookup(self.get_buffer(f"sets_{name}"), index) @ self.table[name] for name in self.sets]
+        tables: dict[str, Any] = self.table._parameters  # a ParameterDict takes as long as the lookup to find one
+        parts = [self._looked_up(name, tables[name], rows) for name, rows in self.table_rows(index).items()]
+        return parts + [lookup(self.get_buffer(f"sets_{name}"), index) @ tables[name] for name in self.sets]
 
-    def _looked_up(self, name: str, rows: Tensor) -> Tensor:
+    def _looked_up(self, name: str, table: Tensor, rows: Tensor) -> Tensor:
         """Rows (T, R) of a table, with what the tasks add to them."""
-        vectors = lookup(self.table[name], rows, self.sparse)
-        used, change = getattr(self, f"rows_{name}"), getattr(self, f"change_{name}")
-        return vectors if used is None else vectors + Patch(used, change).at(rows)
+        vectors = lookup(table, rows, self.sparse)
+        used = self._buffers[f"rows_{name}"]
+        return vectors if used is None else vectors + Patch(used, self.get_buffer(f"change_{name}")).at(rows)
 
     def forward(self, index: Tensor) -> Tensor:
         """Vectors (T, R, D) of the rows `index` (T, R): the sum of the parts."""

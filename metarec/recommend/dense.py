@@ -6,6 +6,7 @@ dW = -lr sum_s D_s x_s'; what row x sees of that is -lr sum_s (x . x_s) D_s. Whi
 is used: the second for few rows or few support ratings, the first for a whole catalogue and many.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -35,21 +36,20 @@ class Layer(NamedTuple):
     input: Tensor | None = None
     slope: Tensor | None = None
 
-    def __call__(self, x: Tensor, fixed: Tensor | None = None, gram: Tensor | None = None) -> Tensor:
+    def __call__(self, x: Tensor, fixed: Tensor | None = None) -> Tensor:
         """Outputs (T, R, out).
 
         Args:
             x: inputs (T, R, in), or (R, in) where all tasks share them.
             fixed: x W' with a shared W, (T, R, out) or (R, out), if known already.
-            gram: X x', (T, S, R), if known already.
         """
         if self.weight.dim() == 3:
-            return torch.baddbmm(self.bias, x.expand(len(self.weight), *x.shape[-2:]), self.weight.transpose(1, 2))
+            rows = x if x.dim() == 3 else x.expand(len(self.weight), -1, -1)
+            return torch.baddbmm(self.bias, rows, self.weight.mT)
         if self.input is None or self.slope is None:
             return functional.linear(x, self.weight, self.bias) if fixed is None else fixed + self.bias
         fixed = functional.linear(x, self.weight) if fixed is None else fixed
-        gram = torch.matmul(self.input, x.transpose(-1, -2)) if gram is None else gram
-        return torch.baddbmm(fixed.expand(len(gram), -1, -1), gram.transpose(1, 2), self.slope).add_(self.bias)
+        return torch.baddbmm(fixed, torch.matmul(x, self.input.mT), self.slope).add_(self.bias)
 
     def moved(self, input: Tensor, slope: Tensor, constants: Tensor | int) -> "Layer":
         """The layer after one more step on the same inputs.
@@ -59,23 +59,48 @@ class Layer(NamedTuple):
             slope: see `slope`.
             constants: sum of the squares of what is the same in all rows, 1 for a bias; (T, 1, 1) or a number.
         """
-        bias = self.bias + slope.sum(dim=1, keepdim=True) * constants
+        total = slope.sum(dim=1, keepdim=True)
+        if isinstance(constants, Tensor):
+            bias = torch.addcmul(self.bias, total, constants)
+        else:
+            bias = torch.add(self.bias, total, alpha=constants)
         return Layer(self.weight, bias, input, slope if self.slope is None else self.slope + slope)
 
     def formed(self) -> "Layer":
         """The same with a weight for each task."""
         if self.input is None or self.slope is None:
             return self
-        weight = self.weight.expand(len(self.slope), *self.weight.shape[-2:])
-        return Layer(torch.baddbmm(weight, self.slope.transpose(1, 2), self.input), self.bias)
+        return Layer(torch.baddbmm(self.weight, self.slope.mT, self.input), self.bias)
 
-    def settled(self, rows: int, fixed: bool = False, gram: bool = False) -> "Layer":
+    def settled(self, rows: int, fixed: bool = False, gram: bool = False) -> "Layer | Mix":
         """In the form that takes fewer products to put out `rows` rows a task; `fixed`, `gram`: these are known."""
-        if self.input is None or self.weight.dim() == 3:
+        if self.input is None or self.slope is None or self.weight.dim() == 3:
             return self.formed()
         support, out, width = self.input.shape[1], *self.weight.shape
         apart = rows * (support * (out + width * (not gram)) + out * width * (not fixed))
-        return self.formed() if (rows + support) * out * width < apart else self
+        if (rows + support) * out * width < apart:
+            return self.formed()
+        return Mix(torch.cat([self.slope, self.bias], dim=1)) if gram else self
+
+
+class Mix(NamedTuple):
+    """A layer of T tasks that is given the inner products of rows and support rows: x X' -> x W' + (x X') D + b.
+
+    Attributes:
+        slope: D, and b as the slope of an input whose inner product with all rows is 1, (T, S + 1, out).
+    """
+
+    slope: Tensor
+
+    def __call__(self, x: Tensor, fixed: Tensor | None = None) -> Tensor:
+        """Outputs (T, R, out).
+
+        Args:
+            x: the inner products, the last of them 1, (T, R, S + 1).
+            fixed: what the layer puts out without the tasks' part, (R, out).
+        """
+        assert fixed is not None
+        return torch.baddbmm(fixed, x, self.slope)
 
 
 class Fed(NamedTuple):
@@ -83,9 +108,8 @@ class Fed(NamedTuple):
 
     Attributes:
         user: user part of the lowest layer's input, (T, 1, Du).
-        input: the rest of it, (T, R, in), or (R, in) where all tasks share it.
+        input: the rest of it, (T, R, in), or (R, in) where all tasks share it; what a `Mix` is given, for one.
         fixed: `input` times the shared weight, (T, R, out) or (R, out); null where it is not known.
-        gram: its inner products with the support rows' inputs, (T, S, R); null where they are not known.
         extra: first part of the last layer's input, (T, R, G); null where there is none, or `input` has it.
         offset: what is added to the score, (T, R).
     """
@@ -93,7 +117,6 @@ class Fed(NamedTuple):
     user: Tensor
     input: Tensor
     fixed: Tensor | None
-    gram: Tensor | None
     extra: Tensor | None
     offset: Tensor
 
@@ -109,11 +132,14 @@ class Adapted(NamedTuple):
 
     user: Tensor
     support: Tensor
-    layers: list[Layer]
+    layers: Sequence[Layer | Mix]
 
 
 class DenseUsers:
     """Users whose adapting parameters are the dense layers from one of them upwards; see `metarec.recommend.paths`.
+
+    All runs in inference mode, which spares each operation what autograd notes of tensors even where it is off. What
+    leaves `metarec.recommend` is copied outside of it, so that it is an ordinary tensor.
 
     Args:
         index: the item side of the net.
@@ -127,10 +153,11 @@ class DenseUsers:
         decoder: Any = index.net.decoder
         self.index, self.how, self.start, self.decoder = index, how, plan.start, decoder
         self.projected, self.rows, self.gram = index.projected, index.rows, index.gram
-        self.layers = [*decoder.layers, decoder.head]
-        self.constants = [*[1] * (len(decoder.layers) - plan.start), plan.constants]
+        self.layers = [Layer(*layer) for layer in index.layers]
+        self.constants = [*[1] * (len(self.layers) - 1 - plan.start), plan.constants]
         self.user_weight, self.item_weight = index.user_weight, index.item_weight
 
+    @torch.inference_mode()
     def adapt(self, task: Tensor, support: Rows, rows: int | None = None) -> Adapted:
         """See `Users.adapt`."""
         user = self.index.net.encode_user(task)
@@ -146,43 +173,52 @@ class DenseUsers:
             layers = [layer.moved(input, slope, constant) for layer, input, slope, constant in steps]
         return Adapted(user, support.item, self._settled(layers, rows))
 
+    @torch.inference_mode()
     def score(self, adapted: Adapted, task: Tensor, item: Tensor) -> Tensor:
         """See `Users.score`."""
         fed = self._feed(self.index.gather(adapted.user, item), functional.embedding(item, self.projected))
         return _forward(adapted.layers, fed)[1]
 
+    @torch.inference_mode()
     def block(self, adapted: Adapted, task: Tensor, start: int, stop: int) -> Tensor:
         """See `Users.block`."""
         fed = self._feed(self.index.block(adapted.user, start, stop), self.projected[start:stop])
         if self.start == 0:
-            gram = None if self.gram is None else functional.embedding(adapted.support, self.gram[:, start:stop])
-            fed = fed._replace(input=self.rows[start:stop], gram=gram)
+            mixes = isinstance(adapted.layers[0], Mix)
+            fed = fed._replace(input=self._products(adapted, start, stop) if mixes else self.rows[start:stop])
         return _forward(adapted.layers, fed)[1]
+
+    def _products(self, adapted: Adapted, start: int, stop: int) -> Tensor:
+        """What a `Mix` is given for the item rows ``start .. stop``."""
+        assert self.gram is not None
+        rows = functional.pad(adapted.support, (0, 1), value=self.index.items)
+        return functional.embedding(rows, self.gram[:, start:stop]).mT
 
     def _feed(self, encoded: Encoded, projected: Tensor) -> Fed:
         """What the adapting layers are fed, from the items' part of the first layer's outputs."""
         user, item, extra, offset = self.decoder.inputs(encoded)
         if self.start == 0:
-            return Fed(user, item, projected, None, extra, offset)
+            return Fed(user, item, projected, extra, offset)
         hidden = (projected + functional.linear(user, self.user_weight, self.layers[0].bias)).relu_()
         for layer in self.layers[1 : self.start]:
             hidden = functional.linear(hidden, layer.weight, layer.bias).relu_()
         if extra is not None and self.start == len(self.layers) - 1:
             hidden, extra = torch.cat([extra, hidden], dim=-1), None
-        return Fed(user, hidden, None, None, extra, offset)
+        return Fed(user, hidden, None, extra, offset)
 
     def _unadapted(self, user: Tensor) -> list[Layer]:
         """The adapting layers before the first step; the user part of the first counts among its biases."""
-        layers = [Layer(layer.weight, layer.bias) for layer in self.layers[self.start :]]
+        layers = self.layers[self.start :]
         if self.start == 0:
             layers[0] = Layer(self.item_weight, functional.linear(user, self.user_weight, self.layers[0].bias))
         return layers
 
-    def _settled(self, layers: list[Layer], rows: int | None) -> list[Layer]:
+    def _settled(self, layers: list[Layer], rows: int | None) -> Sequence[Layer | Mix]:
         """The adapted layers in the form that suits so many rows; null: all items."""
-        first, gram = self.start == 0, rows is None and self.gram is not None
+        gram = rows is None and self.start == 0 and self.gram is not None
         rows = self.index.items if rows is None else rows
-        return [layers[0].settled(rows, first, first and gram), *(layer.settled(rows) for layer in layers[1:])]
+        first, *others = layers
+        return [first.settled(rows, self.start == 0, gram), *(layer.settled(rows) for layer in others)]
 
     def _constants(self, user: Tensor) -> list[Tensor | int]:
         """By layer, see `Layer.moved`."""
@@ -191,9 +227,9 @@ class DenseUsers:
         return [user.square().sum(dim=-1, keepdim=True) + 1, *self.constants[1:]]
 
 
-def _forward(layers: list[Layer], fed: Fed) -> tuple[list[Tensor], Tensor]:
+def _forward(layers: Sequence[Layer | Mix], fed: Fed) -> tuple[list[Tensor], Tensor]:
     """The inputs of each layer, and the scores (T, R)."""
-    inputs, output = [fed.input], layers[0](fed.input, fed.fixed, fed.gram)
+    inputs, output = [fed.input], layers[0](fed.input, fed.fixed)
     for layer in layers[1:]:
         hidden = output.relu_()
         if layer is layers[-1] and fed.extra is not None:

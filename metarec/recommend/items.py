@@ -1,5 +1,7 @@
 """The item side of a net, computed once for all users."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -32,8 +34,10 @@ class ItemIndex:
         rows: second part of the decoder's input, (items, Di); null where there is no `projected`.
         projected: W_item x of each item x in `rows`, W_item the first dense layer's columns for it, (items, out); null
             where the decoder has no such layer.
-        gram: inner products of `rows`, (items, items); null without these, or where it would be too large.
-        user_weight: the first dense layer's columns for the user part, (out, Du); only where there is `projected`.
+        gram: inner products of `rows`, and a last row of ones, those of a bias, (items + 1, items); null where there is
+            no `rows`, or it would be too large.
+        layers: weight and bias of each dense layer, the head last; only where there is `projected`.
+        user_weight: the first one's columns for the user part, (out, Du); likewise.
         item_weight: those for the item part, (out, Di); likewise.
         reason: why there is no `projected`, else empty.
     """
@@ -43,15 +47,16 @@ class ItemIndex:
     rows: Tensor | None = None
     projected: Tensor | None = None
     gram: Tensor | None = None
+    layers: list[tuple[Tensor, Tensor]]
     user_weight: Tensor
     item_weight: Tensor
     reason: str = ""
 
     def __init__(self, net: Net, gram_bytes: int = 2**26) -> None:
         self.net, self.items = net, int(net.schema["items"])
-        self.sample = list(net.parameters())[-1:]
         self.holders = [held for module in net.modules() for held in (module._parameters, module._buffers)]
-        self.made_of, self.state = digest(net), self._state()
+        self.made_of = digest(net)
+        self._watch()
         if isinstance(net, NoNet):
             self.item, self.bias, self.reason = torch.zeros(self.items, 0), torch.zeros(self.items), "there is no net"
             return
@@ -62,7 +67,8 @@ class ItemIndex:
             self.item, self.bias = encoded.item[0], encoded.bias[0]
             self.reason = self._project(encoded)
             if self.rows is not None and self.items**2 * self.rows.element_size() <= gram_bytes:
-                self.gram = self.rows @ self.rows.t()
+                self.gram = self.rows.new_ones(self.items + 1, self.items)
+                torch.mm(self.rows, self.rows.t(), out=self.gram[:-1])
 
     def _project(self, encoded: Encoded) -> str:
         """Compute `projected`; returns why there can be none."""
@@ -74,7 +80,9 @@ class ItemIndex:
         rows, other = (decoder.inputs(encoded._replace(user=encoded.user + shift)).item[0] for shift in (0.0, 1.0))
         if not torch.equal(rows, other):
             return "what the decoder is fed of an item depends on the user"
-        weight: Tensor = decoder.layers[0].weight.detach()  # type: ignore[operator]
+        layers: Any = [*decoder.layers, decoder.head]
+        self.layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        weight = self.layers[0][0]
         self.user_weight, self.item_weight = weight[:, : decoder.user_width], weight[:, decoder.user_width :]
         self.rows, self.projected = rows, functional.linear(rows, self.item_weight)
         return ""
@@ -87,26 +95,30 @@ class ItemIndex:
         """
         if net is not self.net:
             raise InputError("the item index belongs to another net; make one of this net: ItemIndex(net)")
-        state = self._state()
-        if state == self.state:
+        if self._state() == self.state and all(map(torch.equal, self.sample, self.seen)):
             return
         if digest(net) != self.made_of:
             raise InputError("the net has changed since its item index was made; make it anew: ItemIndex(net)")
-        self.state = state
+        self._watch()
+
+    def _watch(self) -> None:
+        """Note what tells cheaply whether to look closer.
+
+        What writes through ``.data`` leaves version counters alone; Lightning's weight averaging does so, to all
+        parameters at once. So the values of the last one count as well.
+        """
+        self.state = self._state()
+        self.sample = [parameter.detach() for parameter in [*self.net.parameters()][-1:]]
+        self.seen = [parameter.clone() for parameter in self.sample]
 
     def _state(self) -> list[int]:
-        """What tells cheaply whether to look closer: places and version counters of all parameters and buffers.
-
-        What writes through ``.data`` leaves the counters alone; Lightning's weight averaging does so, to all
-        parameters at once. So the bits of the last one count as well.
-        """
+        """Places and version counters of all parameters and buffers."""
         tensors = [tensor for held in self.holders for tensor in held.values() if tensor is not None]
-        state = [number for tensor in tensors for number in (tensor.data_ptr(), _version(tensor))]
-        return [*state, *(int(_bits(tensor)) for tensor in self.sample)]
+        return [*map(Tensor.data_ptr, tensors), *map(_version, tensors)]
 
     def gather(self, user: Tensor, item: Tensor) -> Encoded:
         """What the encoder would say of users with vectors `user` (T, 1, D) and the items `item` (T, R)."""
-        return Encoded(user, functional.embedding(item, self.item), self.bias[item])
+        return Encoded(user, functional.embedding(item, self.item), self.bias.take(item))
 
     def block(self, user: Tensor, start: int, stop: int) -> Encoded:
         """The same for the items ``start .. stop``, (T, stop - start), without a copy of their vectors."""

@@ -96,11 +96,11 @@ def adapt_and_score(
 
 
 def _catalogue(way: Users, items: int, task: Tensor, support: Rows) -> Tensor:
-    """Adapted scores (T, items)."""
+    """Adapted scores (T, items); no inference tensor, even if the blocks are."""
     adapted = way.adapt(task, support)
     size = max(1, BLOCK // len(task))
     blocks = [way.block(adapted, task, start, min(start + size, items)) for start in range(0, items, size)]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)
+    return torch.cat(blocks, dim=1)
 
 
 def _zeros(algorithm: Algorithm, task: Tensor, columns: int) -> Tensor:

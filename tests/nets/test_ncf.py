@@ -46,7 +46,7 @@ def test_neumf_by_hand(ratings: Ratings) -> None:
 
 def test_untrained_net_is_an_inner_product(ratings: Ratings, batch: TaskBatch) -> None:
     net = NeuMF(ratings.schema, (), (), gmf=4, mlp=2, hidden=[3])
-    net.encoder.item.codes_id.copy_(torch.arange(len(ratings.item_ids)))
+    net.encoder.item.code[:, 0].copy_(torch.arange(len(ratings.item_ids)))
     with torch.no_grad():
         net.decoder.head.weight[:, 4:] = 0
         net.decoder.head.bias.zero_()
@@ -59,7 +59,7 @@ def test_values_of_no_known_user_become_unknown(ratings: Ratings) -> None:
     group = torch.from_numpy(ratings.user_features.categorical["group"])
     known = known_rows(len(group), torch.nonzero(group == 1).squeeze())
     net.encoder.user.fill(ratings.user_features, known)
-    assert torch.equal(net.encoder.user.codes_group, torch.where(group == 1, group, 0))
+    assert torch.equal(net.encoder.user.code[:, 0], torch.where(group == 1, group, 0))
 
 
 def test_unknown_ids_and_values_add_nothing_before_training(ratings: Ratings) -> None:

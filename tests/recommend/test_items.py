@@ -38,7 +38,7 @@ def averaged(net: Net) -> None:
 
 
 def unknown_items(net: Net) -> None:
-    net.encoder.item.codes_id[5] = 0
+    net.encoder.item.code[5, -1] = 0
 
 
 @pytest.mark.parametrize("change", [step, averaged, unknown_items, lambda net: net.double()])
@@ -66,6 +66,15 @@ def test_writing_the_same_values_again_does_not_make_it_stale(net: Net, ratings:
     net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
     index.require_fresh(net)
     index.require_fresh(net)
+
+
+def test_parameters_that_took_the_place_of_equal_ones_are_watched_from_then_on(net: Net) -> None:
+    index = ItemIndex(net)
+    net.load_state_dict(copy.deepcopy(net.state_dict()), assign=True)
+    index.require_fresh(net)
+    averaged(net)
+    with pytest.raises(InputError, match="the net has changed"):
+        index.require_fresh(net)
 
 
 def test_no_projection_where_the_items_input_depends_on_the_user(

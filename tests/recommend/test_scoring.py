@@ -18,7 +18,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, Rows, TaskBatch, alone, pack
 from metarec.errors import InputError
 from metarec.recommend import ItemIndex, adapt_and_score, memory, score_all, scoring
-from metarec.recommend.dense import Layer
+from metarec.recommend.dense import Layer, Mix
 from tests.conftest import tiny_melu, tiny_net
 
 melu_net = partial(tiny_melu, hidden=(6, 4))
@@ -213,6 +213,9 @@ def test_no_graph_is_left_behind_and_inference_mode_will_do(ratings: Ratings, ma
     index = ItemIndex(algorithm.net)
     scores = score_all(algorithm, index, many.task, many.support)
     assert not scores.requires_grad
+    one = score_all(algorithm, index, many.task[:1], Rows(*(column[:1] for column in many.support)))
+    for found in (scores, one, adapt_and_score(algorithm, many).scores):
+        assert not found.is_inference()  # so that it may be written to
     assert all(parameter.grad is None for parameter in algorithm.parameters())
     with torch.inference_mode():
         assert torch.equal(score_all(algorithm, index, many.task, many.support), scores)
@@ -237,7 +240,13 @@ def test_a_layer_takes_the_form_with_fewer_products(support: int) -> None:
     for layer in (moved, settled, moved.formed()):
         torch.testing.assert_close(layer(rows), expected, rtol=0, atol=1e-12)
     shared = settled(rows[0], rows[0] @ before.weight.T)
-    torch.testing.assert_close(shared, torch.einsum("ri,toi->tro", rows[0], weight) + bias[:, None], rtol=0, atol=1e-12)
+    expected = torch.einsum("ri,toi->tro", rows[0], weight) + bias[:, None]
+    torch.testing.assert_close(shared, expected, rtol=0, atol=1e-12)
+    mixed = moved.settled(rows=50, fixed=True, gram=True)
+    assert isinstance(mixed, Mix) == (support == 2)
+    if isinstance(mixed, Mix):
+        products = functional.pad(rows[0] @ moved.input.mT, (0, 1), value=1.0)
+        torch.testing.assert_close(mixed(products, rows[0] @ before.weight.T), expected, rtol=0, atol=1e-12)
 
 
 def test_the_readmes_example(ratings: Ratings, many: TaskBatch, capsys: pytest.CaptureFixture[str]) -> None:

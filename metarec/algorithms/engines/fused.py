@@ -1,5 +1,6 @@
 """Hand-derived gradients where what adapts is a stack of dense layers, with or without the embeddings under it."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -109,26 +110,41 @@ def plan(net: Net, how: InnerLoop, training: bool) -> Plan | str:
         return "there is no inner step"
     if training and decoder.dropout.p > 0:
         return "dropout draws anew in each step"
-    return _adapting_stack(net, decoder, set(how.names))
+    return _adapting_stack(net, len(decoder.layers), decoder.constants, tuple(how.names))
 
 
-def _adapting_stack(net: Net, decoder: DenseDecoder, names: set[str]) -> Plan | str:
+def _adapting_stack(net: Net, depth: int, constants: tuple[str, ...], names: tuple[str, ...]) -> Plan | str:
     """Which layers adapt, or what stands against a plan."""
-    last = len(decoder.layers)
-    paths = [*(f"decoder.layers.{number}" for number in range(last)), "decoder.head"]
-    start = min((number for number, path in enumerate(paths) if f"{path}.weight" in names), default=None)
-    if start is None:
+    found = _lowest(depth, constants, names)
+    if found is None:
         return "no dense layer adapts"
-    constants = {f"decoder.{name}" for name in decoder.constants} & names
-    wanted = {f"{path}.{part}" for path in paths[start:] for part in ("weight", "bias")} | constants
-    encoder = _encoder_names(net) if start == 0 and any(name.startswith("encoder.") for name in names) else set()
-    embeddings = bool(encoder) and encoder <= names and net.concatenates
-    if embeddings and net.encoder.user.sets:  # type: ignore[union-attr]
-        return "embeddings adapt, and a user attribute has several values"
-    odd = (names ^ wanted) - (encoder if embeddings else set())
+    plan, odd = found
+    encoder = _encoder_names(net) if odd and plan.start == 0 else set()
+    if encoder and encoder <= odd and net.concatenates:
+        if net.encoder.user.sets:  # type: ignore[union-attr]
+            return "embeddings adapt, and a user attribute has several values"
+        plan, odd = plan._replace(embeddings=True), odd - encoder
     if odd:
         return f"{min(odd)} {'adapts' if min(odd) in names else 'does not adapt'}"
-    return Plan(start, embeddings, 1 + len(constants))
+    return plan
+
+
+@functools.lru_cache
+def _lowest(depth: int, constants: tuple[str, ...], names: tuple[str, ...]) -> tuple[Plan, frozenset[str]] | None:
+    """The plan of the layers from the lowest adapting one upwards, and the names that do not fit; null: none adapts.
+
+    Args:
+        depth: number of layers below the head.
+        constants: see `DenseDecoder`.
+        names: parameters that adapt.
+    """
+    paths = [*(f"decoder.layers.{number}" for number in range(depth)), "decoder.head"]
+    start = min((number for number, path in enumerate(paths) if f"{path}.weight" in names), default=None)
+    if start is None:
+        return None
+    added = {f"decoder.{name}" for name in constants} & {*names}
+    wanted = {f"{path}.{part}" for path in paths[start:] for part in ("weight", "bias")} | added
+    return Plan(start, False, 1 + len(added)), frozenset(wanted ^ {*names})
 
 
 def _encoder_names(net: Net) -> set[str]:
