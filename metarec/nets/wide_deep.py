@@ -55,7 +55,7 @@ class WideDeepEncoder(FieldEncoder):
             if name in self.item.sets:
                 found.append(lookup(self.item.get_buffer(f"sets_{name}"), item))
             else:
-                found.append(functional.one_hot(self.item.get_buffer(f"codes_{name}").take(item), size).float())
+                found.append(functional.one_hot(self.item.table_rows(item)[name], size).float())
         return torch.cat(found, dim=-1)
 
     def tables(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:

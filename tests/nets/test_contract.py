@@ -15,6 +15,7 @@ from metarec.data.tasks import TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.dense import DenseDecoder
+from metarec.nets.features import Embedder
 from metarec.recommend import ItemIndex, score_all
 from tests.nets.tiny import KINDS, TINY
 
@@ -105,11 +106,12 @@ def test_values_of_no_training_row_become_unknown(kind: str, ratings: Ratings) -
     group = torch.from_numpy(ratings.user_features.categorical["group"])
     seen = np.flatnonzero((ratings.user_features.categorical["group"][ratings.user] == 1) & (ratings.item != 3))
     net.prepare(ratings, pack(ratings, seen))
-    for name, buffer in net.named_buffers():
-        if name.endswith("codes_group"):
-            assert torch.equal(buffer, torch.where(group == 1, group, 0)), name
-        if name.endswith("codes_id"):
-            assert buffer[3] == 0, name
+    for name, module in net.named_modules():
+        codes = dict(zip(module.codes, module.code.unbind(1), strict=True)) if isinstance(module, Embedder) else {}
+        if "group" in codes:
+            assert torch.equal(codes["group"], torch.where(group == 1, group, 0)), name
+        if "id" in codes:
+            assert codes["id"][3] == 0, name
     torch.testing.assert_close(net.decoder.mean, torch.tensor(float(ratings.rating[seen].mean())))
 
 

@@ -45,7 +45,7 @@ def test_gmf_is_a_weighted_inner_product_of_both_vectors(ratings: Ratings) -> No
 
 def test_an_untrained_gmf_is_a_plain_inner_product(ratings: Ratings, batch: TaskBatch) -> None:
     net = GMF(ratings.schema, [], [], width=4)
-    net.encoder.item.codes_id.copy_(torch.arange(len(ratings.item_ids)))
+    net.encoder.item.code[:, 0] = torch.arange(len(ratings.item_ids))
     items = net.encoder.item.table["id"][batch.query.item]
     torch.testing.assert_close(net(batch.task, batch.query.item), items @ net.decoder.user_prior)
 
