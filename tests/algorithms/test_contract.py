@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from metarec.algorithms.amortised.conditional_process import ConditionalProcess
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
@@ -27,6 +28,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
+    "conditional_process": ConditionalProcess,
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -36,7 +38,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als")
+ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als", "conditional_process")
 
 
 @pytest.fixture(params=EVERY)
