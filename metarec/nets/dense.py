@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarec.nets.base import Encoded
+from metarec.errors import InputError
+from metarec.nets.base import Encoded, Net
 from metarec.nets.features import Dense, dense
 
 
@@ -92,3 +93,40 @@ class DenseDecoder(nn.Module):
         inputs = self.inputs(encoded)
         scores: Tensor = self.head(self.hidden(inputs, len(self.layers))).squeeze(-1)
         return scores + inputs.offset
+
+
+class HeadInput(NamedTuple):
+    """What the output layer of a dense decoder is fed, a constant 1 for its bias last, and what it makes of it.
+
+    Attributes:
+        input: (T, R, F + 1).
+        score: the net's own score, (T, R).
+    """
+
+    input: Tensor
+    score: Tensor
+
+
+def head_input(net: Net, task: Tensor, item: Tensor) -> HeadInput:
+    """What the output layer of the net's dense decoder is fed for the items `item` (T, R) of the users `task` (T,)."""
+    decoder: DenseDecoder = net.decoder  # type: ignore[assignment]
+    inputs = decoder.inputs(net.encoder(task, item))
+    hidden = decoder.hidden(inputs, len(decoder.layers))
+    score = decoder.head(hidden).squeeze(-1) + inputs.offset
+    return HeadInput(torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1), score)
+
+
+def head_width(net: Net, asking: str) -> int:
+    """F + 1, the width of what `head_input` gives.
+
+    Args:
+        net: the net.
+        asking: what needs a net with such an output layer, for the error.
+
+    Raises:
+        InputError: the net's decoder is not a stack of dense layers.
+    """
+    decoder = getattr(net, "decoder", None)
+    if not isinstance(decoder, DenseDecoder):
+        raise InputError(f"{asking} needs a net whose decoder is a stack of dense layers, such as NeuMF or MeLUNet")
+    return decoder.head.in_features + 1

@@ -1,7 +1,7 @@
 """Ridge head: each user's output layer by ridge regression on learned features (arXiv 1805.08136)."""
 
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +12,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
 from metarec.nets.base import Net
-from metarec.nets.dense import DenseDecoder
-
-
-class Features(NamedTuple):
-    """What the output layer is fed, a constant 1 last, and what it makes of it.
-
-    Attributes:
-        input: (T, R, F + 1).
-        score: the net's own score, (T, R).
-    """
-
-    input: Tensor
-    score: Tensor
+from metarec.nets.dense import HeadInput, head_input, head_width
 
 
 class RidgeHead(Algorithm):
@@ -56,13 +44,11 @@ class RidgeHead(Algorithm):
 
     def __init__(self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error") -> None:
         super().__init__()
-        decoder = getattr(net, "decoder", None)
-        if not isinstance(decoder, DenseDecoder):
-            raise InputError("RidgeHead needs a net whose decoder is a stack of dense layers, such as NeuMF or MeLUNet")
+        width = head_width(net, "RidgeHead")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
         self.net, self.outer_loss = net, loss_named(loss)
-        self.log_penalty = nn.Parameter(torch.full((decoder.head.in_features + 1,), math.log(penalty)))
+        self.log_penalty = nn.Parameter(torch.full((width,), math.log(penalty)))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
@@ -85,13 +71,9 @@ class RidgeHead(Algorithm):
             return features.score
         return features.score + torch.bmm(features.input, fast["delta"].unsqueeze(2)).squeeze(2)
 
-    def features(self, task: Tensor, item: Tensor) -> Features:
+    def features(self, task: Tensor, item: Tensor) -> HeadInput:
         """What the output layer is fed for the items `item` (T, R)."""
-        decoder: DenseDecoder = self.net.decoder  # type: ignore[assignment]
-        inputs = decoder.inputs(self.net.encoder(task, item))
-        hidden = decoder.hidden(inputs, len(decoder.layers))
-        score = decoder.head(hidden).squeeze(-1) + inputs.offset
-        return Features(torch.cat([hidden, torch.ones_like(hidden[..., :1])], dim=-1), score)
+        return head_input(self.net, task, item)
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:
         """`delta`, differentiable in all parameters."""
