@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from metarec.algorithms.amortised.conditional_process import ConditionalProcess
+from metarec.algorithms.amortised.hypernetwork import HyperNetwork
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
@@ -29,6 +30,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
     "conditional_process": ConditionalProcess,
+    "hypernetwork": HyperNetwork,
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -38,7 +40,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als", "conditional_process")
+ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als", "conditional_process", "hypernetwork")
 
 
 @pytest.fixture(params=EVERY)

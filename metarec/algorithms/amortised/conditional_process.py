@@ -44,7 +44,7 @@ class ConditionalProcess(Algorithm):
     moves: ClassVar[str] = "summary of the support set"
 
     def __init__(
-        self, net: Net, width: int = 16, hidden: int = 32, shrinkage: float = 1.0, loss: LossName = "squared_error"
+        self, net: Net, width: int = 32, hidden: int = 64, shrinkage: float = 1.0, loss: LossName = "squared_error"
     ) -> None:
         super().__init__()
         user, item = vector_widths(net)
