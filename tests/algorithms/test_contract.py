@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from metarec.algorithms.amortised.conditional_process import ConditionalProcess
 from metarec.algorithms.amortised.hypernetwork import HyperNetwork
+from metarec.algorithms.amortised.prototype import Prototype
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
@@ -31,6 +32,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "ridge_head": RidgeHead,
     "conditional_process": ConditionalProcess,
     "hypernetwork": HyperNetwork,
+    "prototype": Prototype,
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -40,7 +42,17 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als": AlternatingLeastSquares,
 }
 EVERY = {**TRAINED, **CLOSED}
-ADAPTING = ("maml", "fomaml", "finetune", "ridge_head", "item_user_bias", "als", "conditional_process", "hypernetwork")
+ADAPTING = (
+    "maml",
+    "fomaml",
+    "finetune",
+    "ridge_head",
+    "item_user_bias",
+    "als",
+    "conditional_process",
+    "hypernetwork",
+    "prototype",
+)
 
 
 @pytest.fixture(params=EVERY)
