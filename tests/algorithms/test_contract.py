@@ -10,6 +10,7 @@ from torch.nn import functional
 from metarec.algorithms.amortised.conditional_process import ConditionalProcess
 from metarec.algorithms.amortised.hypernetwork import HyperNetwork
 from metarec.algorithms.amortised.prototype import Prototype
+from metarec.algorithms.amortised.tanp import TaNP
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.maml import MAML
@@ -33,6 +34,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "conditional_process": ConditionalProcess,
     "hypernetwork": HyperNetwork,
     "prototype": Prototype,
+    "tanp": lambda net: TaNP(net, 3, 4, [6, 5]).eval(),  # in training, its loss is drawn
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -52,6 +54,7 @@ ADAPTING = (
     "conditional_process",
     "hypernetwork",
     "prototype",
+    "tanp",
 )
 
 
