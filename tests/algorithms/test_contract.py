@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from metarec.algorithms.amortised.conditional_process import ConditionalProcess
 from metarec.algorithms.amortised.hypernetwork import HyperNetwork
+from metarec.algorithms.amortised.lwa import LinearWeightAdaptation, NonlinearBiasAdaptation
 from metarec.algorithms.amortised.prototype import Prototype
 from metarec.algorithms.amortised.tanp import TaNP
 from metarec.algorithms.base import Algorithm
@@ -34,6 +35,8 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "conditional_process": ConditionalProcess,
     "hypernetwork": HyperNetwork,
     "prototype": Prototype,
+    "lwa": LinearWeightAdaptation,
+    "nlba": NonlinearBiasAdaptation,
     "tanp": lambda net: TaNP(net, 3, 4, [6, 5]).eval(),  # in training, its loss is drawn
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
@@ -54,6 +57,8 @@ ADAPTING = (
     "conditional_process",
     "hypernetwork",
     "prototype",
+    "lwa",
+    "nlba",
     "tanp",
 )
 
