@@ -109,9 +109,7 @@ def linear_width(net: Net, asking: str) -> int:
     """
     width: int = getattr(getattr(net, "decoder", None), "linear_width", 0)
     if not width:
-        raise InputError(
-            f"{asking} needs a net that is linear in coefficients of each user, such as FactorizationMachine or NeuMF"
-        )
+        raise InputError(f"{asking} needs a net that is linear in coefficients of each user, such as FM or NeuMF")
     return width
 
 

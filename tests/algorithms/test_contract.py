@@ -7,6 +7,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from metarec.algorithms.amortised.conditional_process import ConditionalProcess
+from metarec.algorithms.amortised.hypernetwork import HyperNetwork
+from metarec.algorithms.amortised.lwa import LinearWeightAdaptation, NonlinearBiasAdaptation
+from metarec.algorithms.amortised.prototype import Prototype
+from metarec.algorithms.amortised.tanp import TaNP
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.implicit_maml import ImplicitMAML
@@ -42,6 +47,12 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
     "ridge_head_mapped": lambda net: RidgeHead(net, loss="absolute_error", output=MonotoneMap()),
+    "conditional_process": ConditionalProcess,
+    "hypernetwork": HyperNetwork,
+    "prototype": Prototype,
+    "lwa": LinearWeightAdaptation,
+    "nlba": NonlinearBiasAdaptation,
+    "tanp": lambda net: TaNP(net, 3, 4, [6, 5]).eval(),  # in training, its loss is drawn
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
