@@ -151,6 +151,6 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
     ),
     "inference": ("Prediction for new users with ten ratings each", _plain),
     "growth": ("Growth where everything adapts, second order", _growth),
-    "data": ("Assembly of batches, as a share of assembly and step", _data),
+    "data": ("Assembly of batches, as a share of assembly, outer step and the step of Adam(fused=True)", _data),
     "memory": ("Peak memory of an outer step of 32 tasks, second order", _memory),
 }

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from metarec.algorithms.engines import EngineName
 from metarec.benchmark.batching import rounds_of
 from metarec.benchmark.contenders import LEARN2LEARN, Contender, engine
-from metarec.benchmark.end_to_end import data_module
+from metarec.benchmark.end_to_end import adam, data_module
 from metarec.benchmark.peers import learn2learn_loop
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import Cell, Setting
@@ -22,13 +22,13 @@ MEMORY_CELLS = (Cell("decision", 2, 1), Cell("decision", 2, 5), Cell("all", 2, 1
 
 
 def data(setting: Setting) -> list[Record]:
-    """Assembly of a batch by the data module, against the step that each engine does with it."""
+    """Assembly of a batch by the data module, against what each engine and the optimizer do with it."""
     cell = Cell("decision", 2, 1)
     module = data_module(setting)
     batches = iter(module.train_dataloader())
     batch = module.transfer_batch_to_device(next(batches), setting.device, 0)
     contenders = {name: engine(setting, cell, name, "padded") for name in ("batched", "fused")}
-    runs = {name: (lambda _, step=contender.step: step(batch)) for name, contender in contenders.items()}
+    runs = {name: _training_step(contender, batch) for name, contender in contenders.items()}
     fresh = itertools.chain.from_iterable(iter(module.train_dataloader()) for _ in itertools.count())
     seconds = interleaved(runs | {"assembly": lambda _: next(fresh)}, setting.rounds, setting.device, setting.least)
     found = []
@@ -37,11 +37,18 @@ def data(setting: Setting) -> list[Record]:
         found.append(
             Record(
                 "data", name, *cell, "buckets", setting.threads, share.median,
-                (share.low, share.high), "assembly and step", 1e3 * middle(seconds["assembly"]), "ms/batch",
+                (share.low, share.high), "assembly and training step", 1e3 * middle(seconds["assembly"]), "ms/batch",
                 setting.rounds, where=setting.where,
             )
         )  # fmt: skip
     return found
+
+
+def _training_step(contender: Contender, batch: TaskBatch) -> Callable[[int], object]:
+    """An outer step of a contender, and the optimizer's."""
+    assert contender.net is not None
+    optimizer = adam(contender.net.parameters())
+    return lambda _: (contender.step(batch), optimizer.step())
 
 
 def memory(setting: Setting) -> list[Record]:
