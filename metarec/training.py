@@ -188,6 +188,7 @@ def _silence_noise() -> None:
         ".*dataloader is not resumable.*",  # batches are drawn by step, so it is
         ".*LeafSpec.*",  # Lightning's own call of torch
         ".*loading a checkpoint outside the .fit. stage.*",  # the averaged weights are the ones to test
+        ".*configure_optimizers. returned .None.*",  # a fit of what has no parameters is refused right after
         ".*The dirpath has changed.*",  # borrowed weights lie in another run's folder
     ):
         warnings.filterwarnings("ignore", message=message)
