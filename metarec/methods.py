@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metarec.algorithms.base import Algorithm
 from metarec.errors import InputError
 from metarec.files import read_yaml
 
@@ -68,11 +69,11 @@ def _card(path: Path) -> MethodCard:
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: sets no model.algorithm.class_path; a fragment of a method must") from error
     made = _class(path, class_path)
-    arguments = _defaults(made) | chosen.get("init_args", {})
+    arguments = _defaults(made) | (chosen.get("init_args") or {})
     title, source = _head(path)
     order = made.order if "first_order" not in arguments else 2 - bool(arguments["first_order"])
     adapts = ", ".join(arguments["adapts"]) if "adapts" in arguments else made.moves
-    kind = class_path.split(".")[-3]
+    kind = class_path.split(".")[-3:][0]
     return MethodCard(path.stem, kind, order, adapts, arguments, source, title, class_path, str(path))
 
 
@@ -80,9 +81,12 @@ def _class(path: Path, class_path: str) -> Any:
     """The class itself."""
     module, _, name = class_path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: no class {class_path}; give an import path") from error
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise InputError(f"{path}: {class_path} is no algorithm; give a class of metarec.algorithms.base.Algorithm")
+    return found
 
 
 def _defaults(made: Any) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_the_command_prints_a_line_or_an_object_for_each(capsys: pytest.CaptureF
     [
         ("# MAML (a paper)\nmodel: {}\n", "sets no model.algorithm.class_path"),
         ("# MAML (a paper)\nmodel: {algorithm: {class_path: metarec.nowhere.X}}\n", "no class metarec.nowhere.X"),
+        ("# MAML (a paper)\nmodel: {algorithm: {class_path: metarec.errors.InputError}}\n", "is no algorithm"),
         ("# MAML\nmodel: {algorithm: {class_path: metarec.baselines.means.ItemMean}}\n", "its source in brackets"),
     ],
 )

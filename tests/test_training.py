@@ -88,8 +88,8 @@ def test_csv_logger_writes_into_the_run_folder(tmp_path: Path) -> None:
         ["--trainer.precision=bf16-mixed"],
         ["--trainer.gradient_clip_algorithm=value"],
         ["--model.net.init_args.sparse=true", "--model.optimizer=metarec.optim.RowAdamW"],
-        ["--model.algorithm.init_args.update_rule=metarec.algorithms.gradient.update_rules.MetaSGD"],
-        ["--model.algorithm.init_args.update_rule=metarec.algorithms.gradient.update_rules.Kronecker"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.MetaSGD"],
+        ["--model.algorithm.init_args.update_rule=metarec.algorithms.update_rules.Kronecker"],
         [
             "--data.length_sorted=true",
             "--model.algorithm.init_args.adapts=[decision]",

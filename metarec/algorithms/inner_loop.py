@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Fast
-from metarec.algorithms.gradient.update_rules import GradientStep, UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR, Loss
+from metarec.algorithms.update_rules import GradientStep, UpdateRule
 from metarec.errors import InputError, at_least
 from metarec.messages import did_you_mean
 from metarec.nets.base import Net

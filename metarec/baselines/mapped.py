@@ -10,21 +10,21 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, PackedTasks, Rows, TaskBatch
-from metarec.errors import at_least
+from metarec.errors import InputError, at_least
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap, interpolated
 
 EPISODES = EpisodeSizes(1, 60, 20)
-"""Of training users, to fit the map on: 1 to 60 ratings to adapt on, 20 to predict."""
+"""Of training users, to fit the map on: 1 to 60 ratings to adapt on, 20 or fewer to predict."""
 
 
 class Mapped(Algorithm):
-    """A predictor without gradients, and the increasing map of its predictions that has the least absolute error.
+    """A predictor without gradients, and an increasing map of its predictions, fitted to the least absolute error.
 
     The median of the ratings that a prediction stands for, which a method trained for the absolute error may learn, is
     due to its rivals as well. The map is that of `metarec.nets.output.MonotoneMap`, one for adapted predictions and
-    one for zero-shot ones, fitted on one episode of each training user. The predictor has seen their ratings before,
-    so its errors on them are a little smaller than on new users.
+    one for zero-shot ones, fitted on one episode of each training user with two ratings or more. The predictor has
+    seen their ratings before, so its errors on them are a little smaller than on new users.
 
     Args:
         net: for the predictor; given by the configuration.
@@ -52,6 +52,8 @@ class Mapped(Algorithm):
         """Prepare the predictor, and fit both maps on its predictions."""
         self.predictor.prepare(ratings, train)
         [chosen] = torch.nonzero(train.lengths >= EPISODES.needed, as_tuple=True)
+        if not len(chosen):
+            raise InputError(f"{type(self).__name__}: no training user has {EPISODES.needed} ratings to fit the map on")
         batch = draw(train, chosen, EPISODES, torch.Generator().manual_seed(self.seed), shuffle=True)
         fast = self.predictor.adapt(batch.task, batch.support)
         for into, found in ((self.adapted_value, fast), (self.zero_shot_value, {})):

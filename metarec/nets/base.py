@@ -105,7 +105,7 @@ def linear_width(net: Net, asking: str) -> int:
         asking: who needs them, for the error.
 
     Raises:
-        InputError: the net's decoder has no method `linear`.
+        InputError: the net's decoder has no `linear_width`, and so no method `linear`.
     """
     width: int = getattr(getattr(net, "decoder", None), "linear_width", 0)
     if not width:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarec.errors import at_least
+from metarec.errors import InputError, at_least
 
 SLOPE_OF_ONE = math.log(math.e - 1)
 """What softplus makes 1 of."""
@@ -20,13 +20,16 @@ class MonotoneMap(nn.Module):
     """A learned increasing map of the score, linear in pieces; the identity before it is trained.
 
     What a mean absolute error rewards is the median of the ratings that a score stands for, and ratings are whole
-    stars: the best map is close to a staircase, which no sum of products is. An increasing map leaves rankings alone.
+    stars: the best map is close to a staircase, which no sum of products is. Up to ties, it leaves rankings alone.
 
     The pieces are equally wide and reach an eighth of the rating scale beyond its ends; scores further out are taken
     for the outermost ones. The map is fixed in the middle of the scale.
 
     Args:
         pieces: number of pieces, an even number >= 2.
+
+    Raises:
+        InputError: it is not.
 
     Attributes:
         slope: of each piece, before `GAIN` and softplus; 0 stands for 1, (pieces,).
@@ -38,6 +41,8 @@ class MonotoneMap(nn.Module):
     def __init__(self, pieces: int = 40) -> None:
         super().__init__()
         at_least(2, pieces=pieces)
+        if pieces % 2:
+            raise InputError(f"pieces {pieces}: give an even number")
         self.pieces = pieces
         self.slope = nn.Parameter(torch.zeros(pieces))
         self.register_buffer("edge", torch.linspace(0.0, 1.0, pieces + 1))
@@ -68,5 +73,5 @@ def interpolated(score: Tensor, edge: Tensor, value: Tensor) -> Tensor:
         value: (K,).
     """
     place = ((score - edge[0]) / (edge[1] - edge[0])).clamp(0, len(edge) - 1)
-    piece = place.detach().long().clamp(max=len(edge) - 2)
+    piece = place.detach().long().clamp(0, len(edge) - 2)
     return value[piece] + (value.diff()[piece]) * (place - piece)

@@ -81,7 +81,7 @@ class ItemIndex:
         if not torch.equal(rows, other):
             return "what the decoder is fed of an item depends on the user"
         layers: Any = [*decoder.layers, decoder.head]
-        self.layers = [(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        self.layers = [(layer.weight.detach().clone(), layer.bias.detach().clone()) for layer in layers]
         weight = self.layers[0][0]
         self.user_weight, self.item_weight = weight[:, : decoder.user_width], weight[:, decoder.user_width :]
         self.rows, self.projected = rows, functional.linear(rows, self.item_weight)

@@ -18,9 +18,9 @@ from metarec.algorithms.gradient.implicit_maml import ImplicitMAML
 from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
 from metarec.algorithms.gradient.reptile import Reptile
-from metarec.algorithms.gradient.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.pretrain import Pretrain
+from metarec.algorithms.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.ease import EASE
 from metarec.baselines.mapped import Mapped

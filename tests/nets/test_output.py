@@ -63,5 +63,6 @@ def test_trained_on_the_absolute_error_it_learns_the_median_of_whole_stars() -> 
 
 
 def test_too_few_pieces_are_refused() -> None:
-    with pytest.raises(InputError, match="pieces"):
-        MonotoneMap(1)
+    for pieces, message in ((1, "pieces 1: give a number >= 2"), (3, "pieces 3: give an even number")):
+        with pytest.raises(InputError, match=message):
+            MonotoneMap(pieces)

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from metarec.algorithms.base import Algorithm
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import MetaSGD
 from metarec.algorithms.plain.pretrain import Pretrain
+from metarec.algorithms.update_rules import MetaSGD
 from metarec.baselines.als import AlternatingLeastSquares
 from metarec.data.draws import draw
 from metarec.data.ratings import Ratings

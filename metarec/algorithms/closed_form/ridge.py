@@ -40,7 +40,7 @@ class RidgeHead(Algorithm):
             the rating.
 
     Raises:
-        InputError: the net is not linear in anything, or the penalty is out of range.
+        InputError: the net is not linear in anything, the penalty is out of range, or the loss is not one of ratings.
     """
 
     moves: ClassVar[str] = "output layer or user vector"
@@ -52,6 +52,8 @@ class RidgeHead(Algorithm):
         width = linear_width(net, "RidgeHead")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
+        if loss == "binary_cross_entropy":
+            raise InputError("loss binary_cross_entropy: least squares fits no logits; give an error of ratings")
         self.net, self.outer_loss, self.output = net, loss_named(loss), output
         self.log_penalty = nn.Parameter(torch.full((width,), math.log(penalty)))
 
@@ -97,6 +99,12 @@ def ridge(input: Tensor, target: Tensor, penalty: Tensor) -> Tensor:
     Returns:
         w, (T, F).
     """
+    with torch.autocast(input.device.type, enabled=False):
+        return _ridge(input.to(penalty.dtype), target.to(penalty.dtype), penalty)
+
+
+def _ridge(input: Tensor, target: Tensor, penalty: Tensor) -> Tensor:
+    """The same, all in one precision."""
     rows, width = input.shape[1:]
     if width <= rows:
         gram = input.mT @ input + torch.diag(penalty)

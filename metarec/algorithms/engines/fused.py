@@ -14,9 +14,9 @@ from metarec.algorithms.engines.dense_problem import Steps
 from metarec.algorithms.engines.layout import Layout, layouts
 from metarec.algorithms.engines.many_steps import ManySteps
 from metarec.algorithms.engines.one_step import OneStep
-from metarec.algorithms.gradient.update_rules import GradientStep
 from metarec.algorithms.inner_loop import InnerLoop
 from metarec.algorithms.losses import shares
+from metarec.algorithms.update_rules import GradientStep
 from metarec.data.tasks import Rows, TaskBatch, parts
 from metarec.nets.base import Net
 from metarec.nets.dense import DenseDecoder

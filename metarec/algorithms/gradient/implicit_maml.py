@@ -11,9 +11,9 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.engines.batched import Batched, few_parts
 from metarec.algorithms.gradient.surrogate import pull, settled, weights
-from metarec.algorithms.gradient.update_rules import UpdateRule, Updates, transformed
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.update_rules import UpdateRule, Updates, transformed
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
 from metarec.errors import InputError, at_least

@@ -7,9 +7,9 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines import EngineName, engine_named
 from metarec.algorithms.engines.base import adapt_detached, score
-from metarec.algorithms.gradient.update_rules import GradientStep, MakeRule
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, LossName, loss_named
+from metarec.algorithms.update_rules import GradientStep, MakeRule
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
@@ -36,7 +36,7 @@ class MAML(Algorithm):
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
             gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
         update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD`, `Kronecker` or `MetaCurvature` of
-            `metarec.algorithms.gradient.update_rules`.
+            `metarec.algorithms.update_rules`.
 
     Raises:
         InputError: nothing adapts, a number is out of range, or the loss does not suit the data's ratings.

@@ -91,6 +91,8 @@ def test_a_loss_of_its_own_for_the_query_set(ratings: Ratings, batch: TaskBatch)
 def test_what_it_cannot_work_with_is_refused(ratings: Ratings, net: Net) -> None:
     with pytest.raises(InputError, match="needs a net that is linear"):
         RidgeHead(NoNet(ratings.schema))
+    with pytest.raises(InputError, match="loss binary_cross_entropy: least squares fits no logits"):
+        RidgeHead(net, loss="binary_cross_entropy")
     for penalty in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="give a number > 0"):
             RidgeHead(net, penalty)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import GradientStep
+from metarec.algorithms.update_rules import GradientStep
 from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Bucket, EpisodeSizes, Rows, TaskBatch, pack

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import Kronecker, MetaCurvature, MetaSGD
+from metarec.algorithms.update_rules import Kronecker, MetaCurvature, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes
 from tests.algorithms.engines.cases import NETS, drawn, meta_gradient

@@ -13,8 +13,8 @@ from metarec.algorithms.engines.fused import Plan, plan
 from metarec.algorithms.engines.many_steps import ManySteps
 from metarec.algorithms.engines.one_step import OneStep
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import MetaSGD
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, SQUARED_ERROR, Loss
+from metarec.algorithms.update_rules import MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, pack
 from metarec.nets.melu import MeLUNet

@@ -5,8 +5,8 @@ import torch
 
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.gradient.maml import MAML
-from metarec.algorithms.gradient.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD
 from metarec.algorithms.losses import SQUARED_ERROR
+from metarec.algorithms.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, TaskBatch, alone
 from tests.algorithms.engines.cases import NETS, drawn
