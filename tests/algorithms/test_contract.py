@@ -19,6 +19,7 @@ from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
 from metarec.algorithms.gradient.reptile import Reptile
 from metarec.algorithms.losses import SQUARED_ERROR
+from metarec.algorithms.plain.dropout_net import DropoutNet
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.algorithms.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
@@ -53,6 +54,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "lwa": LinearWeightAdaptation,
     "nlba": NonlinearBiasAdaptation,
     "tanp": lambda net: TaNP(net, 3, 4, [6, 5]).eval(),  # in training, its loss is drawn
+    "dropout_net": lambda net: DropoutNet(net).eval(),  # and so is its
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "random": RandomRating,
@@ -155,7 +157,9 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
     torch.testing.assert_close(algorithm.loss(TaskBatch(batch.task.flip(0), support, query)), algorithm.loss(batch))
 
 
-@pytest.mark.parametrize("kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml"])
+@pytest.mark.parametrize(
+    "kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml", "dropout_net"]
+)
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
     2 (rating - prediction) / (tasks x rows), with the prediction of the model adapted to the support set."""
