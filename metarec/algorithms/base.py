@@ -27,8 +27,11 @@ class Algorithm(nn.Module):
     order: ClassVar[int | None] = None
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Take over attributes and statistics of the training tasks; called before each stage, with the same result."""
-        raise NotImplementedError
+        """Take over attributes and statistics of the training tasks; called before each stage, with the same result.
+
+        As it stands, for an algorithm whose `net` takes over all that there is.
+        """
+        self.net.prepare(ratings, train)  # type: ignore[union-attr, operator]
 
     def remarks(self) -> dict[str, str]:
         """What a run should note of how it computes, by topic."""

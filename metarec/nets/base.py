@@ -32,11 +32,15 @@ class Linear(NamedTuple):
 
     Attributes:
         input: what the coefficients are multiplied with, a constant 1 last, (T, R, F).
-        score: the net's own score, (T, R); other coefficients w + delta score `score` + `input` . delta.
+        score: the net's own score, (T, R).
     """
 
     input: Tensor
     score: Tensor
+
+    def moved(self, delta: Tensor) -> Tensor:
+        """The scores (T, R) where each user's coefficients w are w + delta, (T, F)."""
+        return self.score + torch.bmm(self.input, delta.unsqueeze(2)).squeeze(2)
 
 
 class Net(nn.Module):

@@ -8,8 +8,7 @@ from torch import Tensor
 from metarec.algorithms.amortised.sets import SetEncoder, mlp, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.nets.base import Net
 
 
@@ -51,10 +50,6 @@ class ConditionalProcess(Algorithm):
         self.net, self.width, self.outer_loss = net, width, loss_named(loss)
         self.summary = SetEncoder(item, hidden, width, shrinkage)
         self.correction = mlp(width + user + item, hidden, 1)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set, given the support set."""

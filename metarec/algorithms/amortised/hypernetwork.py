@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from metarec.algorithms.amortised.sets import SetEncoder, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.nets.base import Net, linear_width
 
 
@@ -49,10 +48,6 @@ class HyperNetwork(Algorithm):
         self.summary = SetEncoder(vector_widths(net)[1], hidden, width, shrinkage)
         self.emit = nn.Linear(width, head, bias=False)
 
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
-
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set, scored with the emitted layer."""
         fast = self._emitted(batch.task, batch.support)
@@ -65,8 +60,8 @@ class HyperNetwork(Algorithm):
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
-        fed = self.net.linear(task, item)
-        return fed.score + torch.bmm(fed.input, fast["delta"].unsqueeze(2)).squeeze(2) if fast else fed.score
+        linear = self.net.linear(task, item)
+        return linear.moved(fast["delta"]) if fast else linear.score
 
     def _emitted(self, task: Tensor, support: Rows) -> Fast:
         """`delta`, differentiable in all parameters."""

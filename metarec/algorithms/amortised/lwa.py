@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from metarec.algorithms.amortised.sets import mlp, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import at_least
 from metarec.nets.base import Encoded, Net
 
@@ -84,10 +83,6 @@ class LinearWeightAdaptation(Algorithm):
         self.means = ClassMeans(net, hidden, width, shrinkage)
         self.weight = nn.Parameter(torch.tensor([-1.0, 1.0]))
 
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
-
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set."""
         fast = self._user(batch.task, batch.support)
@@ -154,10 +149,6 @@ class NonlinearBiasAdaptation(Algorithm):
         self.means = ClassMeans(net, hidden, width, shrinkage)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise([width, *layers, 1]))
         self.biases = nn.ModuleList(nn.Linear(2 * width, out, bias=False) for out in [*layers, 1])
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set."""

@@ -11,8 +11,7 @@ from metarec.algorithms.amortised.film import ModulationName, TaskPool, modulati
 from metarec.algorithms.amortised.sets import SetEncoder, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
+from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
@@ -118,10 +117,6 @@ class TaNP(Algorithm):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise([vector + latent, *hidden]))
         self.modulations = nn.ModuleList(modulation_named(modulation)(embedding, width) for width in hidden)
         self.head = nn.Linear(hidden[-1], 1)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of query loss and KL divergence, plus the clustering of the batch."""

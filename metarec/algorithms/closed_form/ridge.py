@@ -75,9 +75,8 @@ class RidgeHead(Algorithm):
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
-        input, score = self.net.linear(task, item)
-        if fast:
-            score = score + torch.bmm(input, fast["delta"].unsqueeze(2)).squeeze(2)
+        linear = self.net.linear(task, item)
+        score = linear.moved(fast["delta"]) if fast else linear.score
         return score if self.output is None else self.output(score)
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:

@@ -14,8 +14,7 @@ from metarec.algorithms.gradient.surrogate import pull, settled, weights
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import LossName, loss_named
 from metarec.algorithms.update_rules import UpdateRule, Updates, transformed
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
+from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Net
 
@@ -112,10 +111,6 @@ class ImplicitMAML(Algorithm):
         rule = ProximalStep(regularisation)
         names = adapting(net, adapts)
         self.inner_loop = InnerLoop(names, inner_lr, adaptation_steps, shrinkage, True, loss_named(loss), rule)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's loss on the query set, with the implicit gradient."""

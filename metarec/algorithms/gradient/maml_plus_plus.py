@@ -14,8 +14,7 @@ from metarec.algorithms.engines.batched import Batched, few_parts
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import LossName, loss_named
 from metarec.algorithms.update_rules import UpdateRule, Updates, transformed
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
@@ -115,10 +114,6 @@ class MAMLPlusPlus(Algorithm):
         self.rule = StepRates(len(names), adaptation_steps, inner_lr)
         self.inner_loop = InnerLoop(names, inner_lr, adaptation_steps, shrinkage, loss=loss_named(loss), rule=self.rule)
         self.register_buffer("outer_steps", torch.zeros((), dtype=torch.int64))
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """The weighted loss of all steps; counts an outer step where it is asked for in training."""

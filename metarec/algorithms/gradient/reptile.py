@@ -12,8 +12,7 @@ from metarec.algorithms.engines.batched import Batched, few_parts
 from metarec.algorithms.gradient.surrogate import pull, settled, weights
 from metarec.algorithms.inner_loop import InnerLoop, adapting
 from metarec.algorithms.losses import LossName, loss_named
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
+from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
@@ -62,10 +61,6 @@ class Reptile(Algorithm):
         self.net, self.engine = net, Batched()
         names = adapting(net, adapts)
         self.inner_loop = InnerLoop(names, inner_lr, adaptation_steps, shrinkage, True, loss_named(loss))
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's loss on all rows, with Reptile's gradient."""

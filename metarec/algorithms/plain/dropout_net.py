@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from metarec.algorithms.amortised.sets import vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named, shares
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Net
 
@@ -54,10 +53,6 @@ class DropoutNet(Algorithm):
         self.net, self.drop, self.shrinkage, self.outer_loss = net, drop, shrinkage, loss_named(loss)
         user, self.width = vector_widths(net)
         self.map = nn.Sequential(nn.Linear(self.width + user, hidden), nn.Tanh(), nn.Linear(hidden, user))
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set, in training without the preferences of some tasks."""

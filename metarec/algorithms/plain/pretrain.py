@@ -8,8 +8,7 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.engines.batched import Batched
 from metarec.algorithms.inner_loop import InnerLoop, adapting
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch, joined
+from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.nets.base import Net
 
 
@@ -40,10 +39,6 @@ class Pretrain(Algorithm):
         super().__init__()
         self.net = net
         self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the squared error on all their rows, without adaptation."""
