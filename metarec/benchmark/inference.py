@@ -86,8 +86,8 @@ def _whole(chunks: list[TaskBatch]) -> TaskBatch:
 def _catalogue_of_one(setting: Setting, cell: Cell, items: Tensor) -> Predict:
     """`metarec.recommend.score_all`, the item side computed before the clock runs."""
     algorithm = setting.algorithm("batched", cell).eval()
-    index = ItemIndex(algorithm.net)
-    return lambda batch: score_all(algorithm, index, batch.task, batch.support)[:, items]
+    index = ItemIndex(algorithm.net, items)
+    return lambda batch: score_all(algorithm, index, batch.task, batch.support)
 
 
 def _many_at_once(setting: Setting, cell: Cell) -> Predict:

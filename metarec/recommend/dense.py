@@ -148,11 +148,14 @@ class DenseUsers:
     """
 
     def __init__(self, index: ItemIndex, how: InnerLoop, plan: Plan) -> None:
-        assert index.projected is not None
-        assert index.rows is not None
+        every, offered = index.every.projected, index.offered
+        assert every is not None
+        assert offered.projected is not None
+        assert offered.input is not None
         decoder: Any = index.net.decoder
         self.index, self.how, self.start, self.decoder = index, how, plan.start, decoder
-        self.projected, self.rows, self.gram = index.projected, index.rows, index.gram
+        self.projected, self.gram = every, index.gram
+        self.offered, self.offered_input = offered.projected, offered.input
         self.layers = [Layer(*layer) for layer in index.layers]
         self.constants = [*[1] * (len(self.layers) - 1 - plan.start), plan.constants]
         self.user_weight, self.item_weight = index.user_weight, index.item_weight
@@ -182,14 +185,14 @@ class DenseUsers:
     @torch.inference_mode()
     def block(self, adapted: Adapted, task: Tensor, start: int, stop: int) -> Tensor:
         """See `Users.block`."""
-        fed = self._feed(self.index.block(adapted.user, start, stop), self.projected[start:stop])
+        fed = self._feed(self.index.block(adapted.user, start, stop), self.offered[start:stop])
         if self.start == 0:
             mixes = isinstance(adapted.layers[0], Mix)
-            fed = fed._replace(input=self._products(adapted, start, stop) if mixes else self.rows[start:stop])
+            fed = fed._replace(input=self._products(adapted, start, stop) if mixes else self.offered_input[start:stop])
         return _forward(adapted.layers, fed)[1]
 
     def _products(self, adapted: Adapted, start: int, stop: int) -> Tensor:
-        """What a `Mix` is given for the item rows ``start .. stop``."""
+        """What a `Mix` is given for the catalogue's ``start .. stop``."""
         assert self.gram is not None
         rows = functional.pad(adapted.support, (0, 1), value=self.index.items)
         return functional.embedding(rows, self.gram[:, start:stop]).mT
@@ -214,9 +217,9 @@ class DenseUsers:
         return layers
 
     def _settled(self, layers: list[Layer], rows: int | None) -> Sequence[Layer | Mix]:
-        """The adapted layers in the form that suits so many rows; null: all items."""
+        """The adapted layers in the form that suits so many rows; null: the catalogue."""
         gram = rows is None and self.start == 0 and self.gram is not None
-        rows = self.index.items if rows is None else rows
+        rows = len(self.index.catalogue) if rows is None else rows
         first, *others = layers
         return [first.settled(rows, self.start == 0, gram), *(layer.settled(rows) for layer in others)]
 

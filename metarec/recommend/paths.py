@@ -2,7 +2,6 @@
 
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast
@@ -21,13 +20,13 @@ class Users(Protocol):
     """Adapts T users and scores items for them; what `adapt` returns is for the other two alone."""
 
     def adapt(self, task: Tensor, support: Rows, rows: int | None = None) -> Any:
-        """Adapt the users `task` (T,) to their support ratings (T, S), to score `rows` items each; null: all."""
+        """Adapt the users `task` (T,) to their support ratings (T, S), to score `rows` items each; null: catalogue."""
 
     def score(self, adapted: Any, task: Tensor, item: Tensor) -> Tensor:
         """Scores (T, Q) of the items `item` (T, Q)."""
 
     def block(self, adapted: Any, task: Tensor, start: int, stop: int) -> Tensor:
-        """Scores (T, stop - start) of the item rows ``start .. stop``."""
+        """Scores (T, stop - start) of the catalogue's ``start .. stop``."""
 
 
 class AnyUsers:
@@ -52,10 +51,10 @@ class AnyUsers:
 
     def block(self, adapted: Fast, task: Tensor, start: int, stop: int) -> Tensor:
         """See `Users.block`."""
-        item = torch.arange(start, stop, device=task.device).expand(len(task), -1)
+        assert self.index is not None
+        item = self.index.catalogue[start:stop].to(task.device).expand(len(task), -1)
         if not self.encoded:
             return self.algorithm.predict(adapted, task, item)
-        assert self.index is not None
         net = self.index.net
         user = net.encode_user(task)
         return score(net, adapted, task, item, self.index.block(user, start, stop))
@@ -78,7 +77,7 @@ def users(algorithm: Algorithm, index: ItemIndex | None) -> tuple[Users, str]:
     if plan.embeddings:
         return AnyUsers(algorithm, index, False), "the embeddings adapt"
     index = index or ItemIndex(net, gram_bytes=0)
-    if index.projected is None:
+    if index.every.projected is None:
         return AnyUsers(algorithm, index, True), index.reason
     return DenseUsers(index, how, plan), ""
 

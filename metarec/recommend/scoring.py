@@ -1,4 +1,4 @@
-"""Scores of adapted users: of the whole catalogue for a few, or of query sets for many."""
+"""Scores of adapted users: of a catalogue for a few, or of query sets for many."""
 
 import time
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Scored(NamedTuple):
 
 @torch.no_grad()
 def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Rows, memory: int | None = None) -> Tensor:
-    """Adapt T users and score every item for each, `BLOCK` pairs of user and item at a time.
+    """Adapt T users and score the index's catalogue for each, `BLOCK` pairs of user and item at a time.
 
     Args:
         algorithm: the algorithm, in evaluation mode.
@@ -44,8 +44,8 @@ def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Row
             is not asked what it takes.
 
     Returns:
-        (T, items); the column of an item is its row, row 0 the unknown item. The same numbers as
-        ``algorithm.predict(algorithm.adapt(task, support), task, items)``, but for rounding.
+        (T, C), in the catalogue's order; where that is all items, the column of an item is its row, row 0 the unknown
+        item. The same numbers as ``algorithm.predict(algorithm.adapt(task, support), task, items)``, but for rounding.
 
     Raises:
         InputError: the net has changed since the index was made, or one user alone takes more than `memory`.
@@ -53,11 +53,11 @@ def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Row
     index.require_fresh(getattr(algorithm, "net", index.net))
     way, _ = users(algorithm, index)
     if len(task) == 1 and memory is None:
-        return _catalogue(way, index.items, task, support)
-    scores = _zeros(algorithm, task, index.items)
+        return _catalogue(way, len(index.catalogue), task, support)
+    scores = _zeros(algorithm, task, len(index.catalogue))
 
     def work(part: Tensor, width: int) -> None:
-        scores[part] = _catalogue(way, index.items, task[part], _part(support, part, width)).to(scores.dtype)
+        scores[part] = _catalogue(way, len(index.catalogue), task[part], _part(support, part, width)).to(scores.dtype)
 
     in_chunks(work, _lengths(support)[:, None], budget_of(memory, task.device), USERS)
     return scores

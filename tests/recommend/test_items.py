@@ -23,7 +23,7 @@ def test_holds_what_the_encoder_and_the_first_layer_make_of_each_item(net: Net, 
     torch.testing.assert_close(found, encoded)
     torch.testing.assert_close(index.block(encoded.user, 7, 8), Encoded(encoded.user, *(v[:, :1] for v in encoded[1:])))
     item = net.decoder.inputs(encoded).item[0, 0]
-    torch.testing.assert_close(index.projected[7], net.decoder.layers[0].weight[:, 3:] @ item)
+    torch.testing.assert_close(index.every.projected[7], net.decoder.layers[0].weight[:, 3:] @ item)
 
 
 def step(net: Net) -> None:
@@ -97,6 +97,21 @@ def test_no_projection_where_the_items_input_depends_on_the_user(
 def test_no_projection_under_dropout_or_without_a_net(ratings: Ratings) -> None:
     net = tiny_net(ratings, dropout=0.5)
     assert ItemIndex(net).reason == "dropout draws anew for each user; call eval() first"
-    assert ItemIndex(net.eval()).projected is not None
+    assert ItemIndex(net.eval()).every.projected is not None
     index = ItemIndex(NoNet(ratings.schema))
     assert (index.items, index.reason) == (31, "there is no net")
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "message"),
+    [
+        (torch.tensor([]), r"a catalogue is a list of item rows, int64 \(C,\), not torch.float32 \[0\]"),
+        (torch.tensor([[1, 2]]), r"a catalogue is a list of item rows, int64 \(C,\), not torch.int64 \[1, 2\]"),
+        (torch.ones(31, dtype=torch.bool), "a catalogue is a list of item rows"),
+        (torch.tensor([0, 31]), r"the catalogue has rows 0 .. 31, the net knows 0 .. 30"),
+        (torch.tensor([-1, 3]), r"the catalogue has rows -1 .. 3, the net knows 0 .. 30"),
+    ],
+)
+def test_what_is_no_catalogue_is_refused(net: Net, catalogue: torch.Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ItemIndex(net, catalogue)

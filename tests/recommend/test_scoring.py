@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,6 +91,9 @@ def test_scores_are_the_algorithms_own(
         for items in (index, bare):
             scores = score_all(algorithm, items, batch.task[users], support)
             torch.testing.assert_close(scores, catalogue[users], rtol=0, atol=tolerance)
+    offered = torch.tensor([29, 3, 17, 3])
+    scores = score_all(algorithm, ItemIndex(algorithm.net, offered), batch.task, batch.support)
+    torch.testing.assert_close(scores, catalogue[:, offered], rtol=0, atol=tolerance)
     assert (catalogue.std(dim=0) > 0).all()  # users differ: adaptation did something
 
 
@@ -112,6 +116,10 @@ def test_other_algorithms(ratings: Ratings, many: TaskBatch, make: type[Algorith
         algorithm, ItemIndex(tiny_net(ratings) if reason.startswith("Alt") else algorithm.net), *many[:2]
     )
     torch.testing.assert_close(scores, oracle(algorithm, many, torch.arange(31)), rtol=0, atol=1e-5)
+    offered = torch.tensor([9, 2, 30])
+    index = ItemIndex(tiny_net(ratings) if reason.startswith("Alt") else algorithm.net, offered)
+    scores = score_all(algorithm, index, *many[:2])
+    torch.testing.assert_close(scores, oracle(algorithm, many, offered), rtol=0, atol=1e-5)
 
 
 def test_a_subclass_with_its_own_predict_is_asked_itself(ratings: Ratings, many: TaskBatch) -> None:
@@ -253,7 +261,7 @@ def test_the_readmes_example(ratings: Ratings, many: TaskBatch, capsys: pytest.C
     blocks = Path("README.md").read_text().split("```python\n")[1:]
     example = next(block.split("```")[0] for block in blocks if "metarec.recommend" in block)
     algorithm = MAML(melu_net(ratings), ["decision"], 0.1, 1).eval()
-    names = {"algorithm": algorithm, "batch": many}
+    names = {"algorithm": algorithm, "batch": many, "data": SimpleNamespace(ratings=ratings)}
     exec(example, names)
     best = names["best"]
     whole = oracle(algorithm, many, torch.arange(31))
