@@ -31,6 +31,8 @@ examples:
       every option of training; a class's own: metarec fit --model.net.help metarec.nets.ncf.NeuMF
   metarec run experiments/movielens-100k-user-cold.yaml
       run all methods of a table, skipping what is done
+  metarec tune experiments/movielens-1m-family-paper.yaml --methods maml --minutes 6
+      choose settings on validation users, within six minutes of processor time; `metarec run` then uses them
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
   metarec methods
@@ -84,6 +86,7 @@ def _parser() -> Parser:
         commands.add_parser(name, help=text)
     _add_data(commands)
     _add_run(commands)
+    _add_tune(commands)
     _add_table(commands)
     _add_methods(commands)
     _add_bench(commands)
@@ -106,6 +109,22 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="further option of every run")
     run.add_argument("--dry-run", action="store_true", help="print the plain commands, run nothing")
     run.set_defaults(command=_run)
+
+
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser("tune", help="choose the settings of an experiment's methods on validation users")
+    tune.add_argument("experiment", type=Path, help="experiment file that names a folder `tuned`")
+    tune.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
+    tune.add_argument(
+        "--minutes",
+        type=float,
+        default=6.0,
+        metavar="M",
+        help="processor time of each method, over all threads and all calls so far (default: 6)",
+    )
+    tune.add_argument("--trials", type=int, default=60, metavar="N", help="most trials of each method (default: 60)")
+    tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
+    tune.set_defaults(command=_tune)
 
 
 def _add_table(commands: Any) -> None:
@@ -195,6 +214,13 @@ def _run(options: argparse.Namespace) -> None:
     if failed:
         print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
         sys.exit(1)
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from metarec import experiment, tuning
+
+    plan = experiment.load(options.experiment)
+    tuning.tune(plan, _results(options), options.methods, options.minutes, options.trials)
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -48,6 +48,8 @@ class Experiment:
         reference: method that the others are compared with.
         seeds: model seeds.
         methods: rows of the table, in order.
+        tuned: folder of the layers that `metarec tune` writes, one a method; those that are there count. A method that
+            borrows weights has the layer of the method that makes them, too.
     """
 
     shows: str
@@ -57,6 +59,7 @@ class Experiment:
     methods: dict[str, Method]
     seeds: list[int] = field(default_factory=lambda: [0])
     options: dict[str, Any] = field(default_factory=dict)
+    tuned: str | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,7 @@ def folder_of(results: Path, method: str, seed: int) -> Path:
 def _job(experiment: Experiment, name: str, method: Method, seed: int, results: Path, extra: Sequence[str]) -> Job:
     """The run of one method with one seed."""
     folder = folder_of(results, name, seed)
-    layers = [*experiment.layers, *method.layers]
+    layers = [*experiment.layers, *method.layers, *_tuned(experiment, name, method)]
     options = {
         "seed_everything": seed,
         "trainer.default_root_dir": str(folder),
@@ -230,6 +233,18 @@ def _job(experiment: Experiment, name: str, method: Method, seed: int, results: 
     command += [argument for layer in layers for argument in ("-c", layer)]
     command += [f"--{key}={value}" for key, value in options.items()] + [f"--{option}" for option in extra]
     return Job(name, seed, folder, command, layers, needs)
+
+
+def tuned_layer(folder: str, method: str) -> Path:
+    """Where `metarec tune` writes the settings of a method."""
+    return Path(folder) / f"{method}.yaml"
+
+
+def _tuned(experiment: Experiment, name: str, method: Method) -> list[str]:
+    """The tuned layers of a method that are there, that of the weights it borrows first."""
+    names = [source for source in (method.weights_from, name) if source and experiment.tuned]
+    layers = [tuned_layer(str(experiment.tuned), source) for source in names]
+    return [str(layer) for layer in layers if layer.is_file()]
 
 
 def _filled(value: Any, method: str, seed: int) -> str:

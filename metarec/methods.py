@@ -55,7 +55,9 @@ def methods(folder: Path) -> list[MethodCard]:
     Raises:
         InputError: there is none, or a fragment names a class that there is not.
     """
-    fragments = [path for name in FOLDERS for path in sorted((folder / name).glob("*.yaml"))]
+    fragments = [
+        path for name in FOLDERS for path in sorted((folder / name).glob("*.yaml")) if ".search" not in path.name
+    ]
     if not fragments:
         raise InputError(f"{folder}: no fragments in {' or '.join(FOLDERS)}/; give the folder with --configs")
     return sorted(map(_card, fragments), key=lambda card: (card.kind == "baselines", card.kind, card.name))

@@ -5,6 +5,7 @@ import logging
 import pickle
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ import torch
 import yaml
 from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from metarec.callbacks import ProgressBar
@@ -194,14 +195,15 @@ def _silence_noise() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def run(arguments: list[str]) -> None:
+def run(arguments: list[str], callbacks: Sequence[Callback] = ()) -> None:
     """Run ``metarec fit|validate|test|predict`` with the given command line.
 
     Args:
         arguments: the command and its options.
+        callbacks: callbacks beside those of the configuration.
     """
     try:
-        _run_cli(MetarecCLI, arguments)
+        _run_cli(MetarecCLI, arguments, callbacks)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
     except RuntimeError as error:  # what Lightning says of callbacks that cannot work
@@ -220,7 +222,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     return config
 
 
-def _run_cli(kind: type[MetarecCLI], arguments: list[str]) -> MetarecCLI:
+def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[Callback] = ()) -> MetarecCLI:
     """Let a MetarecCLI do the work, with the settings that every command has."""
     for layer in _layers(arguments):
         _check_layer(layer)
@@ -239,5 +241,6 @@ def _run_cli(kind: type[MetarecCLI], arguments: list[str]) -> MetarecCLI:
         trainer_defaults={
             "inference_mode": False,  # adaptation needs gradients in validate, test and predict
             "use_distributed_sampler": False,  # the data module gives each process its own share
+            "callbacks": list(callbacks),
         },
     )

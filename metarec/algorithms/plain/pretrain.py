@@ -8,6 +8,7 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.engines.batched import Batched
 from metarec.algorithms.inner_loop import InnerLoop, adapting
+from metarec.algorithms.losses import LossName, loss_named
 from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.nets.base import Net
 
@@ -15,7 +16,7 @@ from metarec.nets.base import Net
 class Pretrain(Algorithm):
     """Joint training without an inner loop; adaptation happens for new users only.
 
-    The outer loss is the mean over tasks of the net's squared error on support and query set together, without
+    The outer loss is the mean over tasks of the net's loss on support and query set together, without
     adaptation. With ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the
     parameters `adapts`. Which steps and rate to fine-tune with is chosen on validation users by the callback
     `SelectAdaptation`.
@@ -26,6 +27,7 @@ class Pretrain(Algorithm):
         inner_lr: step size of fine-tuning.
         adaptation_steps: number of fine-tuning steps on a new user's support set.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`.
+        loss: of both training and fine-tuning.
     """
 
     def __init__(
@@ -35,13 +37,14 @@ class Pretrain(Algorithm):
         inner_lr: float = 0.01,
         adaptation_steps: int = 0,
         shrinkage: float = 0.0,
+        loss: LossName = "squared_error",
     ) -> None:
         super().__init__()
         self.net = net
-        self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage)
+        self.inner_loop = InnerLoop(adapting(net, adapts), inner_lr, adaptation_steps, shrinkage, loss=loss_named(loss))
 
     def loss(self, batch: TaskBatch) -> Tensor:
-        """Mean over tasks of the squared error on all their rows, without adaptation."""
+        """Mean over tasks of the loss on all their rows, without adaptation."""
         rows = joined(batch)
         return self.inner_loop.loss.of_tasks(self.predict({}, batch.task, rows.item), rows).mean()
 

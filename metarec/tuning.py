@@ -1,0 +1,209 @@
+"""Choosing settings on validation users: an Optuna study a method, all with the same budget of processor time."""
+
+import dataclasses
+import hashlib
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from metarec import training
+from metarec.errors import InputError
+from metarec.experiment import Experiment, Job, expand, tuned_layer
+from metarec.files import write_text
+from metarec.search_space import Space, nested, search_space, within
+
+WARM_UP = 3
+"""Validations before a trial may be pruned."""
+
+SECONDS = "processor seconds"
+
+
+class Watch(Callback):
+    """Tells a trial each validation, and ends training where Optuna prunes it or the budget is spent.
+
+    Args:
+        trial: the trial.
+        monitor: the validation metric that decides.
+        seconds: processor time that is left.
+    """
+
+    def __init__(self, trial: optuna.Trial, monitor: str, seconds: float) -> None:
+        self.trial, self.monitor = trial, monitor
+        self.until = time.process_time() + seconds
+        self.values: list[float] = []
+        self.pruned = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report, and ask whether to go on."""
+        self.values.append(float(trainer.callback_metrics[self.monitor]))
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.trial.report(self.values[-1], step=len(self.values))
+            self.pruned = self.trial.should_prune()
+            trainer.should_stop = trainer.should_stop or self.pruned or time.process_time() > self.until
+
+
+def tune(experiment: Experiment, results: Path, methods: Sequence[str], minutes: float, trials: int) -> None:
+    """Tune the methods of an experiment one after the other, and write a layer of configuration for each.
+
+    A study that was interrupted goes on where it stopped. Test users play no part.
+
+    Args:
+        experiment: the experiment.
+        results: folder of its runs; the studies lie in ``tuning/`` there.
+        methods: only these methods; empty: all.
+        minutes: processor time of each method, over all threads, > 0.
+        trials: most trials of each method, > 0.
+
+    Raises:
+        InputError: the experiment names no folder for tuned layers; a search space is faulty; a study was begun with
+            other settings.
+    """
+    if experiment.tuned is None:
+        raise InputError("the experiment names no folder for what is tuned; add `tuned: experiments/tuned/NAME` to it")
+    if not (minutes > 0 and trials > 0):
+        raise InputError(f"--minutes {minutes}, --trials {trials}: give numbers > 0")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").propagate = False
+    for job in expand(dataclasses.replace(experiment, tuned=None), results, experiment.seeds[:1], methods):
+        options = {**experiment.options, **experiment.methods[job.method].options}
+        space = {name: values for name, values in search_space(job.layers).items() if name not in options}
+        if job.needs is not None or not space:
+            print(f"{job.method}: nothing to tune", flush=True)
+            continue
+        study = Study(job, space, results / "tuning" / f"{job.method}.journal")
+        study.run(60 * minutes, trials)
+        write_text(tuned_layer(experiment.tuned, job.method), study.layer())
+
+
+class Study:
+    """The trials of one method, in a file that outlives the process.
+
+    Args:
+        job: the method's run.
+        space: what may vary.
+        journal: the file.
+
+    Raises:
+        InputError: the file is of other settings or another space.
+    """
+
+    def __init__(self, job: Job, space: Space, journal: Path) -> None:
+        self.job, self.space = job, space
+        config = training.parse(job.command)
+        self.monitor, mode = _monitored(config)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        self.study = optuna.create_study(
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
+            study_name=job.method,
+            load_if_exists=True,
+            direction=StudyDirection.MINIMIZE if mode == "min" else StudyDirection.MAXIMIZE,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARM_UP),
+        )
+        digest = hashlib.sha256(f"{job.digest} {space}".encode()).hexdigest()
+        if self.study.user_attrs.setdefault("digest", digest) != digest:
+            raise InputError(f"{journal}: was begun with other settings; remove it to tune {job.method} anew")
+        self.study.set_user_attr("digest", digest)
+        self._take_up(within(space, config))
+
+    def _take_up(self, own: dict[str, Any] | None) -> None:
+        """Begin with the configuration's own values, or with the trials that were cut off."""
+        if not self.study.trials and own is not None:
+            self.study.enqueue_trial(own, user_attrs={"own": True})
+        for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
+            self.study.tell(trial.number, state=TrialState.FAIL)
+            self.study.enqueue_trial(trial.params, user_attrs={"own": True} if "own" in trial.user_attrs else None)
+        self.study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=5, multivariate=True, seed=len(self.study.trials)
+        )
+
+    @property
+    def spent(self) -> float:
+        """Processor seconds of all trials."""
+        return float(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in self.study.trials))
+
+    def run(self, seconds: float, trials: int) -> None:
+        """Try settings until the budget is spent; one that is running then counts as far as it came."""
+        while (left := seconds - self.spent) > 0 and len(self._judged()) < trials:
+            trial = self.study.ask(dict(self.space))
+            started = time.process_time()
+            watch = Watch(trial, self.monitor, left)
+            with tempfile.TemporaryDirectory(prefix="metarec-trial-") as folder:
+                training.run(self._command(trial.params, folder), [watch])
+            trial.set_user_attr(SECONDS, time.process_time() - started)
+            self.study.tell(trial, *self._outcome(watch))
+            print(self._line(self.study.trials[trial.number], seconds), flush=True)
+
+    def _outcome(self, watch: Watch) -> tuple[float | None, TrialState]:
+        """The best of all validations, and how the trial ended."""
+        if watch.pruned:
+            return None, TrialState.PRUNED
+        finite = [value for value in watch.values if math.isfinite(value)]
+        best = min if self.study.direction == StudyDirection.MINIMIZE else max
+        return (best(finite), TrialState.COMPLETE) if finite else (None, TrialState.FAIL)
+
+    def _command(self, params: dict[str, Any], folder: str) -> list[str]:
+        """A run that trains and validates, or only validates, and leaves nothing."""
+        stage = "fit" if self.job.command[0] == "fit" else "validate"
+        last = {"then_test": "false"} if stage == "fit" else {}
+        quiet = {"trainer.default_root_dir": folder, "trainer.logger": "false", "trainer.enable_progress_bar": "false"}
+        options = {name: _short(value) for name, value in params.items()} | quiet | last
+        return [stage, *self.job.command[1:], *(f"--{name}={value}" for name, value in options.items())]
+
+    def _line(self, trial: FrozenTrial, seconds: float) -> str:
+        settings = ", ".join(f"{name.split('.')[-1]}={_short(value)}" for name, value in trial.params.items())
+        value = "-" if trial.value is None else f"{trial.value:.4f}"
+        return f"{self.job.method} [{self.spent:.0f} of {seconds:.0f} s] {value} {trial.state.name.lower()}: {settings}"
+
+    def _judged(self) -> list[FrozenTrial]:
+        """The trials that came to their end, pruned or not."""
+        return [trial for trial in self.study.trials if trial.state.is_finished() and SECONDS in trial.user_attrs]
+
+    def layer(self) -> str:
+        """The best settings as a layer of configuration, under what was tried.
+
+        Raises:
+            InputError: no trial has ended with a number.
+        """
+        trials = self._judged()
+        if not any(trial.state == TrialState.COMPLETE for trial in trials):
+            raise InputError(f"{self.job.method}: no trial gave a finite {self.monitor}; narrow the search space")
+        pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
+        own = [f"{trial.value:.4f}" for trial in trials if "own" in trial.user_attrs and trial.value is not None]
+        head = (
+            f"# Settings of {self.job.method}, chosen on validation users by `metarec tune`: {self.monitor} "
+            f"{self.study.best_value:.4f}{f' ({own[0]} before)' if own else ''} at best\n"
+            f"# in {len(trials)} trials, {pruned} of them pruned, {self.spent / 60:.1f} minutes of processor time, "
+            f"model seed {self.job.seed}.\n"
+        )
+        values = {name: _short(value) for name, value in self.study.best_params.items()}
+        return head + yaml.safe_dump(nested(values), sort_keys=False)
+
+
+def _monitored(config: dict[str, Any]) -> tuple[str, str]:
+    """The metric that decides which weights are kept, and whether `min` or `max` of it is best.
+
+    Raises:
+        InputError: no callback keeps the best weights.
+    """
+    for callback in config["trainer"]["callbacks"] or []:
+        arguments = callback.get("init_args") or {}
+        if callback["class_path"] == "metarec.callbacks.BestCheckpoint":
+            return arguments["monitor"], arguments["mode"]
+    raise InputError("trainer.callbacks: no metarec.callbacks.BestCheckpoint, which says what to tune for; add it")
+
+
+def _short(value: Any) -> Any:
+    """A number to four figures; anything else as it is."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
