@@ -113,7 +113,7 @@ def _add_run(commands: Any) -> None:
 
 def _add_tune(commands: Any) -> None:
     tune = commands.add_parser("tune", help="choose the settings of an experiment's methods on validation users")
-    tune.add_argument("experiment", type=Path, help="experiment file that names a folder `tuned`")
+    tune.add_argument("experiment", type=Path, help="experiment file, such as experiments/NAME.yaml")
     tune.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
     tune.add_argument(
         "--minutes",
@@ -124,6 +124,7 @@ def _add_tune(commands: Any) -> None:
     )
     tune.add_argument("--trials", type=int, default=60, metavar="N", help="most trials of each method (default: 60)")
     tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
+    tune.add_argument("--into", type=Path, metavar="FOLDER", help="where the layers go (default: the file's `tuned`)")
     tune.set_defaults(command=_tune)
 
 
@@ -220,7 +221,7 @@ def _tune(options: argparse.Namespace) -> None:
     from metarec import experiment, tuning
 
     plan = experiment.load(options.experiment)
-    tuning.tune(plan, _results(options), options.methods, options.minutes, options.trials)
+    tuning.tune(plan, _results(options), options.methods, options.minutes, options.trials, options.into)
 
 
 def _table(options: argparse.Namespace) -> None:

@@ -235,7 +235,7 @@ def _job(experiment: Experiment, name: str, method: Method, seed: int, results: 
     return Job(name, seed, folder, command, layers, needs)
 
 
-def tuned_layer(folder: str, method: str) -> Path:
+def tuned_layer(folder: str | Path, method: str) -> Path:
     """Where `metarec tune` writes the settings of a method."""
     return Path(folder) / f"{method}.yaml"
 
@@ -243,7 +243,7 @@ def tuned_layer(folder: str, method: str) -> Path:
 def _tuned(experiment: Experiment, name: str, method: Method) -> list[str]:
     """The tuned layers of a method that are there, that of the weights it borrows first."""
     names = [source for source in (method.weights_from, name) if source and experiment.tuned]
-    layers = [tuned_layer(str(experiment.tuned), source) for source in names]
+    layers = [tuned_layer(experiment.tuned or "", source) for source in names]
     return [str(layer) for layer in layers if layer.is_file()]
 
 

@@ -54,7 +54,9 @@ class Watch(Callback):
             trainer.should_stop = trainer.should_stop or self.pruned or time.process_time() > self.until
 
 
-def tune(experiment: Experiment, results: Path, methods: Sequence[str], minutes: float, trials: int) -> None:
+def tune(
+    experiment: Experiment, results: Path, methods: Sequence[str], minutes: float, trials: int, into: Path | None = None
+) -> None:
     """Tune the methods of an experiment one after the other, and write a layer of configuration for each.
 
     A study that was interrupted goes on where it stopped. Test users play no part.
@@ -65,13 +67,17 @@ def tune(experiment: Experiment, results: Path, methods: Sequence[str], minutes:
         methods: only these methods; empty: all.
         minutes: processor time of each method, over all threads, > 0.
         trials: most trials of each method, > 0.
+        into: folder for the layers; null: the experiment's own.
 
     Raises:
         InputError: the experiment names no folder for tuned layers; a search space is faulty; a study was begun with
             other settings.
     """
-    if experiment.tuned is None:
-        raise InputError("the experiment names no folder for what is tuned; add `tuned: experiments/tuned/NAME` to it")
+    folder = into or experiment.tuned
+    if folder is None:
+        raise InputError(
+            "the experiment names no folder `tuned` for what is chosen; add one to it, or give --into FOLDER"
+        )
     if not (minutes > 0 and trials > 0):
         raise InputError(f"--minutes {minutes}, --trials {trials}: give numbers > 0")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -84,7 +90,7 @@ def tune(experiment: Experiment, results: Path, methods: Sequence[str], minutes:
             continue
         study = Study(job, space, results / "tuning" / f"{job.method}.journal")
         study.run(60 * minutes, trials)
-        write_text(tuned_layer(experiment.tuned, job.method), study.layer())
+        write_text(tuned_layer(folder, job.method), study.layer())
 
 
 class Study:

@@ -1,0 +1,230 @@
+"""Tuning on real data: what is chosen, what is counted, what is taken up again, and what is never looked at."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+import yaml
+from lightning.pytorch.trainer.states import TrainerFn
+from optuna.trial import TrialState
+
+from metarec import cli, experiment, tuning
+from metarec.errors import InputError
+from metarec.experiment import Experiment
+from metarec.module import MetaModule
+from metarec.search_space import beside, nested, search_space, within
+
+SPACE = """
+model.algorithm.init_args.factors: {low: 2, high: 4}
+model.algorithm.init_args.regularisation: {low: 1.0, high: 30.0, log: true}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path: Path, movielens: Any) -> Experiment:
+    """Least squares and a short pretraining on MovieLens 100K, each with a search space beside its fragment."""
+    for name, space in {"als": SPACE, "pretrain": "model.optimizer.init_args.lr: {low: 0.001, high: 0.01}\n"}.items():
+        folder = {"als": "baseline", "pretrain": "algorithm"}[name]
+        (tmp_path / f"{name}.yaml").write_text(Path(f"configs/{folder}/{name}.yaml").read_text())
+        (tmp_path / f"{name}.search.yaml").write_text(space)
+    layers = ["base", "data/movielens-100k", "scenario/user_cold"]
+    (tmp_path / "plan.yaml").write_text(
+        f"""
+        shows: A small table.
+        layers: [{", ".join(f"configs/{layer}.yaml" for layer in layers)}]
+        options: {{trainer.accelerator: cpu, trainer.max_epochs: 1}}
+        tuned: {tmp_path}/tuned
+        metrics: [mae]
+        reference: als
+        methods:
+          als: {{layers: [{tmp_path}/als.yaml], train: false}}
+          pretrain: {{layers: [configs/net/gmf.yaml, {tmp_path}/pretrain.yaml]}}
+          finetune: {{layers: [configs/net/gmf.yaml, configs/algorithm/finetune_head.yaml], weights_from: pretrain}}
+          random: {{layers: [configs/baseline/random.yaml], train: false}}
+        """
+    )
+    return experiment.load(tmp_path / "plan.yaml")
+
+
+def layer(plan: Experiment, method: str) -> tuple[str, dict[str, Any]]:
+    """A tuned layer's comment and its content."""
+    text = experiment.tuned_layer(str(plan.tuned), method).read_text()
+    return text, yaml.safe_load(text)["model"]
+
+
+def test_the_best_settings_of_all_trials_become_a_layer_that_runs_use(
+    plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MetaModule, "test_step", lambda *_: pytest.fail("a test user was looked at"))
+    tuning.tune(plan, tmp_path / "results", ["als", "random"], minutes=9, trials=3)
+    *lines, last = capsys.readouterr().out.strip().splitlines()
+    assert last == "random: nothing to tune"
+    found = {line.split(": ", 1)[1]: float(line.split("s] ")[1].split()[0]) for line in lines}
+    assert len(found) == 3
+    text, content = layer(plan, "als")
+    assert f"val/adapted/mae {min(found.values()):.4f}" in text
+    assert "in 3 trials, 0 of them pruned" in text
+    chosen = content["algorithm"]["init_args"]
+    assert f"factors={chosen['factors']}, regularisation={chosen['regularisation']}" in min(
+        found, key=found.__getitem__
+    )
+    [job] = experiment.expand(plan, tmp_path / "results", methods=["als"])
+    config = tuning.training.parse(job.command)
+    assert within(search_space([tmp_path / "als.yaml"]), config) == {
+        f"model.algorithm.init_args.{name}": value for name, value in chosen.items()
+    }
+
+
+def test_a_trained_method_begins_with_its_own_settings_and_leaves_no_run(
+    plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MetaModule, "test_step", lambda *_: pytest.fail("a test user was looked at"))
+    tuning.tune(plan, tmp_path / "results", ["pretrain", "finetune"], minutes=9, trials=2)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0].endswith("complete: width=16, lr=0.01")
+    assert lines[-1] == "finetune: nothing to tune"
+    assert sorted(path.name for path in (tmp_path / "results").rglob("*")) == ["pretrain.journal", "tuning"]
+    text, _ = layer(plan, "pretrain")
+    before = lines[0].split("s] ")[1].split()[0]
+    assert f"({before} before)" in text
+    jobs = experiment.expand(plan, tmp_path / "results", methods=["finetune"])
+    assert jobs[0].layers[-1] == f"{tmp_path}/tuned/pretrain.yaml"  # the same net as the weights it borrows
+
+
+def test_what_was_cut_off_goes_on_where_it_stopped(
+    plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, calls = tuning.training.run, []
+
+    def killed(command: list[str], callbacks: Any) -> None:
+        calls.append(command)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        run(command, callbacks)
+
+    monkeypatch.setattr(tuning.training, "run", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=3)
+    assert not (tmp_path / "tuned").exists()
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=3)
+    options = [[option for option in call if "init_args" in option] for call in calls]
+    assert options[1] == options[2]  # the trial that was cut off comes first
+    assert len(calls) == 4
+    assert "in 3 trials" in layer(plan, "als")[0]
+    capsys.readouterr()
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=3)
+    assert len(calls) == 4  # the budget is spent
+
+
+def test_a_study_of_other_settings_is_refused(plan: Experiment, tmp_path: Path) -> None:
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
+    beside(tmp_path / "als.yaml").write_text(SPACE.replace("4}", "5}"))
+    with pytest.raises(InputError, match=r"als.journal: was begun with other settings; remove it to tune als anew"):
+        tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
+
+
+def test_the_budget_is_processor_time(plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=1e-9, trials=5)
+    assert "in 1 trials" in layer(plan, "als")[0]
+
+
+class Trial:
+    """Prunes from the third report on."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[float, int]] = []
+
+    def report(self, value: float, step: int) -> None:
+        self.reports.append((value, step))
+
+    def should_prune(self) -> bool:
+        return len(self.reports) > 2
+
+
+@pytest.mark.parametrize(("seconds", "stops"), [(1e6, [False, False, True]), (-1.0, [True, True, True])])
+def test_training_ends_when_the_trial_is_pruned_or_the_time_is_up(seconds: float, stops: list[bool]) -> None:
+    trial: Any = Trial()
+    watch = tuning.Watch(trial, "val/adapted/mae", seconds)
+    found = []
+    for value in (0.9, 0.8, 0.7):
+        trainer: Any = SimpleNamespace(
+            callback_metrics={"val/adapted/mae": value}, state=SimpleNamespace(fn=TrainerFn.FITTING), should_stop=False
+        )
+        watch.on_validation_end(trainer, None)  # type: ignore[arg-type]
+        found.append(trainer.should_stop)
+    assert found == stops
+    assert trial.reports == [(0.9, 1), (0.8, 2), (0.7, 3)]
+    assert watch.pruned
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("5", "5 is no range; give {low: .., high: ..}"),
+        ("{low: 1}", "is no range"),
+        ("{low: 1, high: 2, step: 1}", "is no range"),
+        ("{low: 3, high: 2}", "`low` value must be smaller|low.*high"),
+        ("{low: 0.0, high: 2.0, log: true}", "low.*log"),
+        ("{choices: []}", "choices"),
+    ],
+)
+def test_faulty_search_spaces(tmp_path: Path, entry: str, message: str) -> None:
+    (tmp_path / "a.search.yaml").write_text(f"model.x: {entry}\n")
+    with pytest.raises(InputError, match=message) as error:
+        search_space([tmp_path / "a.yaml"])
+    assert "\n" not in str(error.value)
+    assert "a.search.yaml: model.x" in str(error.value)
+
+
+def test_spaces_add_up_and_later_ones_replace(tmp_path: Path) -> None:
+    (tmp_path / "a.search.yaml").write_text("x.y: {low: 1, high: 2}\nz: {choices: [a, b]}\n")
+    (tmp_path / "b.search.yaml").write_text("x.y: {low: 1.0, high: 3}\n")
+    space = search_space([tmp_path / "a.yaml", tmp_path / "none.yaml", tmp_path / "b.yaml"])
+    assert space["x.y"] == optuna.distributions.FloatDistribution(1.0, 3.0)
+    assert within(space, {"x": {"y": 2.5}, "z": "b"}) == {"x.y": 2.5, "z": "b"}
+    assert within(space, {"x": {"y": 3.5}, "z": "b"}) is None
+    assert within(space, {"x": {"y": 2.5}, "z": "c"}) is None
+    assert within(space, {"x": 1, "z": "b"}) is None
+    assert nested({"x.y": 1, "x.w": 2, "z": "b"}) == {"x": {"y": 1, "w": 2}, "z": "b"}
+
+
+def test_command_line(plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["tune", str(tmp_path / "plan.yaml"), "--results", str(tmp_path / "results")]
+    cli.main([*common, "--methods", "als", "--trials", "1"])
+    assert capsys.readouterr().out.startswith("als [")
+    for wrong, message in {
+        "--minutes=0": "--minutes 0.0, --trials 60: give numbers > 0",
+        "--trials=x": "--trials",
+    }.items():
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([*common, wrong])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_an_experiment_without_a_folder_for_layers_is_refused(plan: Experiment, tmp_path: Path) -> None:
+    plan.tuned = None
+    with pytest.raises(InputError, match="names no folder `tuned` for what is chosen; add one to it, or give --into"):
+        tuning.tune(plan, tmp_path, [], minutes=1, trials=1)
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=1, trials=1, into=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "als.yaml").is_file()
+
+
+def test_a_trial_without_a_finite_value_fails(
+    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(command: list[str], callbacks: Any) -> None:
+        callbacks[0].values.append(float("nan"))
+
+    monkeypatch.setattr(tuning.training, "run", nothing)
+    with pytest.raises(InputError, match="als: no trial gave a finite val/adapted/mae; narrow the search space"):
+        tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=2)
+    study = optuna.load_study(
+        study_name="als",
+        storage=optuna.storages.JournalStorage(
+            optuna.storages.journal.JournalFileBackend(str(tmp_path / "results/tuning/als.journal"))
+        ),
+    )
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
