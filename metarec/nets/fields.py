@@ -68,6 +68,6 @@ def total(fields: Tensor, width: int) -> Tensor:
 
 
 def with_prior(prior: Tensor, fields: Tensor) -> Tensor:
-    """The user prior, (D,) or (T, D), as one more field before those of the users (T, 1, fields * D)."""
+    """The user prior, (D,) or (T, D), as one more field before those of users (T, 1 or R, fields * D)."""
     first = prior.reshape(-1, 1, prior.shape[-1])
-    return torch.cat([first.expand(len(fields), -1, -1), fields], dim=-1)
+    return torch.cat([first.expand(*fields.shape[:2], -1), fields], dim=-1)

@@ -17,6 +17,7 @@ from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.gradient.implicit_maml import ImplicitMAML
 from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
+from metarec.algorithms.gradient.mamo import MAMO
 from metarec.algorithms.gradient.reptile import Reptile
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.dropout_net import DropoutNet
@@ -44,6 +45,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "reptile": lambda net: Reptile(net, ["user_prior", "decision"], adaptation_steps=3),
     "maml_plus_plus": lambda net: MAMLPlusPlus(net, ["all"], 0.05, adaptation_steps=2, multi_step_steps=10**9),
     "implicit_maml": lambda net: ImplicitMAML(net, ["all"], 0.05, adaptation_steps=3),
+    "mamo": lambda net: MAMO(net, ["all"], inner_lr=0.05, adaptation_steps=2).eval(),  # in training, its loss writes
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
@@ -158,7 +160,7 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
 
 
 @pytest.mark.parametrize(
-    "kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml", "dropout_net"]
+    "kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml", "mamo", "dropout_net"]
 )
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
