@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -11,6 +12,7 @@ import yaml
 from lightning.pytorch import Trainer
 
 from metarec import cli, training
+from metarec.data.ratings import Ratings
 from metarec.module import MetaModule
 
 LAYERS = [
@@ -67,6 +69,22 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     module = MetaModule.load_from_checkpoint(best, weights_only=True)
     saved = torch.load(best, weights_only=True)["state_dict"]
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in saved.items())
+
+
+@pytest.mark.parametrize("algorithm", ["meta_emb", "mwuf"])
+def test_new_items_are_the_tasks_where_the_fragment_of_the_data_swaps(
+    algorithm: str, tmp_path: Path, movielens: Ratings
+) -> None:
+    layers = ["base", "scenario/user_cold", "net/neumf", "data/movielens-100k-items", f"algorithm/{algorithm}"]
+    options = [f"--trainer.default_root_dir={tmp_path}", "--trainer.max_epochs=1", "--trainer.limit_train_batches=3"]
+    cli.main(["fit", *(f"-c=configs/{layer}.yaml" for layer in layers), *options, *QUIET[:2], "--then_test=true"])
+    table = pd.read_parquet(tmp_path / "per_task.parquet")
+    found = dict(zip(table["user"], table["support_size"] + table["query_size"], strict=True))
+    rated = np.bincount(movielens.item, minlength=len(movielens.item_ids))
+    assert json.loads((tmp_path / "metrics.json").read_text())["data"]["name"] == "movielens-100k-swapped"
+    assert len(found) > 50
+    for item, count in found.items():
+        assert 17 <= count <= rated[movielens.item_ids.index(item)]
 
 
 @pytest.mark.usefixtures("movielens")

@@ -58,6 +58,7 @@ class Ratings:
         user_features: attributes, one row a user.
         item_features: attributes, one row an item.
         digest: SHA-256 of the file the ratings were read from.
+        user_titles: what to call each user in print, first one ``""``; empty: the ids.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Ratings:
     user_features: FeatureTable
     item_features: FeatureTable
     digest: str
+    user_titles: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)

@@ -1,5 +1,7 @@
 """Data sets, one plain function each; a configuration names the function by its import path."""
 
+import dataclasses
+import hashlib
 import sys
 from pathlib import Path
 
@@ -96,6 +98,34 @@ def movielens_1m(path: str | None = None, cache: str | None = None) -> Ratings:
     """
     where, source = _locate("movielens-1m", ARCHIVES_1M, path, cache)
     return parse_1m(read_files(where, (LAYOUT_1M,)), source)
+
+
+def swapped(ratings: Ratings) -> Ratings:
+    """Items in the place of users, users in that of items, so that tasks are items: `user_cold` is item cold start.
+
+    A net's `user_features` then are attributes of items, its `item_features` attributes of users, and the column `user`
+    of whatever a run writes holds ids of items.
+
+    Args:
+        ratings: the data set; in a configuration, the function that reads it.
+
+    Returns:
+        The same ratings. The name ends in ``-swapped``, and the digest is another one, so that weights trained on users
+        are not taken for weights trained on items.
+    """
+    return dataclasses.replace(
+        ratings,
+        name=f"{ratings.name}-swapped",
+        user=ratings.item,
+        item=ratings.user,
+        user_ids=ratings.item_ids,
+        item_ids=ratings.user_ids,
+        user_titles=ratings.item_titles,
+        item_titles=ratings.user_titles or ratings.user_ids,
+        user_features=ratings.item_features,
+        item_features=ratings.user_features,
+        digest=hashlib.sha256(f"swapped {ratings.digest}".encode()).hexdigest(),
+    )
 
 
 def describe(ratings: Ratings) -> dict[str, object]:

@@ -10,6 +10,8 @@ from torch.nn import functional
 from metarec.algorithms.amortised.conditional_process import ConditionalProcess
 from metarec.algorithms.amortised.hypernetwork import HyperNetwork
 from metarec.algorithms.amortised.lwa import LinearWeightAdaptation, NonlinearBiasAdaptation
+from metarec.algorithms.amortised.metaemb import MetaEmb
+from metarec.algorithms.amortised.mwuf import MWUF
 from metarec.algorithms.amortised.prototype import Prototype
 from metarec.algorithms.amortised.tanp import TaNP
 from metarec.algorithms.base import Algorithm
@@ -56,6 +58,8 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "lwa": LinearWeightAdaptation,
     "nlba": NonlinearBiasAdaptation,
     "tanp": lambda net: TaNP(net, 3, 4, [6, 5]).eval(),  # in training, its loss is drawn
+    "meta_emb": lambda net: MetaEmb(net, shrinkage=1.0),
+    "mwuf": lambda net: MWUF(net, shrinkage=1.0),
     "dropout_net": lambda net: DropoutNet(net).eval(),  # and so is its
 }
 CLOSED: dict[str, Callable[[Net], Algorithm]] = {

@@ -1,5 +1,6 @@
 """MovieLens from tiny fakes in the real formats, and from the real files in METAREC_DATA."""
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from metarec.data import sources
 from metarec.data.fetch import Download, FetchError, Package
-from metarec.data.sources import LICENCE, describe, movielens_1m, movielens_100k, show_licence_once
+from metarec.data.sources import LICENCE, describe, movielens_1m, movielens_100k, show_licence_once, swapped
 from metarec.errors import InputError
 
 HEADERS = {
@@ -379,3 +380,35 @@ def test_real_100k_from_the_package_is_the_original(real, tmp_path):
     assert_known_100k(fetched)
     assert_same(fetched, movielens_100k(cache=str(tmp_path)))
     assert_same(fetched, movielens_100k(real("ml-100k")))
+
+
+def test_swapped_ratings_have_items_for_users_and_the_other_way_round(tmp_path):
+    ratings = movielens_100k(write_100k(tmp_path))
+    items = swapped(ratings)
+    assert (items.user.tolist(), items.item.tolist()) == ([1, 4, 3], [3, 1, 1])
+    assert (items.rating.tolist(), items.time.tolist()) == (ratings.rating.tolist(), ratings.time.tolist())
+    assert items.user_ids == ("", "2", "5", "267", "1412")
+    assert items.item_ids == ("", "2", "3", "10")
+    assert items.user_titles == ("", "Postino, Il", "Caf\u00e9 au lait", "unknown", "Land Before Time III")
+    assert items.item_titles == items.item_ids
+    assert attribute(items.user_features, "year", 1) == "1994"
+    assert attribute(items.item_features, "occupation", 1) == "technician"
+    assert items.schema == {
+        "users": 5,
+        "items": 4,
+        "user_features": ratings.schema["item_features"],
+        "item_features": ratings.schema["user_features"],
+    }
+
+
+def test_weights_trained_on_users_are_not_taken_for_weights_trained_on_items(tmp_path):
+    ratings = movielens_100k(write_100k(tmp_path))
+    items = swapped(ratings)
+    assert items.name == "movielens-100k-swapped"
+    assert len({ratings.digest, items.digest, swapped(items).digest}) == 3
+
+
+def test_ratings_swapped_twice_are_what_they_were(tmp_path):
+    ratings = movielens_100k(write_100k(tmp_path))
+    again = swapped(swapped(ratings))
+    assert_same(dataclasses.replace(again, name=ratings.name, digest=ratings.digest), ratings)

@@ -8,7 +8,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from metarec.data.ratings import Ratings
-from metarec.data.sources import movielens_1m
+from metarec.data.sources import movielens_1m, swapped
 from metarec.data.splits import ListedUserCold, UserCold
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
@@ -36,6 +36,16 @@ def test_user_cold_leaks_nothing(seed: int, data_seed: int, low: int, high: int)
         counts = np.bincount(ratings.user[rows])
         assert counts[counts > 0].min() >= low
         assert counts.max() <= high
+
+
+def test_user_cold_on_swapped_ratings_keeps_new_items_out_of_training(ratings: Ratings) -> None:
+    split = UserCold(seed=3)(swapped(ratings))
+    train, val, test = (set(ratings.item[rows].tolist()) for rows in (split.train, split.val, split.test))
+    assert not train & (val | test)
+    assert not val & test
+    assert train | val | test == set(ratings.item.tolist())
+    for rows in (split.val, split.test):
+        assert users(ratings, rows) <= users(ratings, split.train)
 
 
 def test_every_rating_is_used_or_counted(ratings: Ratings) -> None:

@@ -1,11 +1,17 @@
 """What the plain versions in these tests share: one task at a time, one row at a time, in numpy."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
+from metarec.algorithms.amortised.ids import IdVectors
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.nets.base import Net
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def double(batch: TaskBatch) -> TaskBatch:
@@ -33,3 +39,19 @@ def rows_of(net: Net, task: Tensor, item: Tensor) -> list[tuple[np.ndarray, np.n
     user, vectors = encoded.user[0, 0].detach().numpy(), encoded.item[0].detach().numpy()
     scores = net(task[None], item[None])[0].tolist()
     return [(user, vector, score) for vector, score in zip(vectors, scores, strict=True)]
+
+
+def randomised(module: Module) -> Module:
+    """The module with all parameters moved by random numbers, so that nothing is left at 0."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype))
+    return module
+
+
+def under(net: Net, ids: IdVectors, vector: Tensor, task: Tensor, item: Tensor) -> Tensor:
+    """Scores (R,) of one task's items by the whole net, its user prior and bias replaced by an id vector (D,)."""
+    parts = torch.split(vector, ids.widths)
+    scores: Tensor = functional_call(net, dict(zip(ids.names, parts, strict=True)), (task[None], item[None]))
+    return scores[0]
