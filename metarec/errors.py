@@ -9,6 +9,10 @@ class InputError(Exception):
     """
 
 
+class DivergedError(InputError):
+    """Training left the finite numbers: the settings are at fault, not the files."""
+
+
 def at_least(lowest: float, **values: float | None) -> None:
     """Refuse numbers that are too small; None is never too small.
 

@@ -15,7 +15,7 @@ from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch, alone
-from metarec.errors import InputError, at_least
+from metarec.errors import DivergedError, InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, require_rows
@@ -247,7 +247,7 @@ class MetaModule(LightningModule):
         self._log_means("val")
         missing = int(self.trainer.callback_metrics["val/missing"])
         if missing:
-            raise InputError(
+            raise DivergedError(
                 f"after step {self.global_step}, predictions for {missing} validation users are not finite: training "
                 "diverged; lower the optimizer's lr or the algorithm's inner_lr"
             )

@@ -19,7 +19,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from metarec import training
-from metarec.errors import InputError
+from metarec.errors import DivergedError, InputError
 from metarec.experiment import Experiment, Job, expand, tuned_layer
 from metarec.files import write_text
 from metarec.search_space import Space, nested, search_space, within
@@ -146,13 +146,16 @@ class Study:
             started = time.process_time()
             watch = Watch(trial, self.monitor, left)
             with tempfile.TemporaryDirectory(prefix="metarec-trial-") as folder:
-                training.run(self._command(trial.params, folder), [watch])
+                try:
+                    training.run(self._command(trial.params, folder), [watch])
+                except DivergedError:  # however good it was before: another seed may diverge sooner
+                    watch.values.clear()
             trial.set_user_attr(SECONDS, time.process_time() - started)
             self.study.tell(trial, *self._outcome(watch))
             print(self._line(self.study.trials[trial.number], seconds), flush=True)
 
     def _outcome(self, watch: Watch) -> tuple[float | None, TrialState]:
-        """The best of all validations, and how the trial ended."""
+        """The best of all validations and how the trial ended."""
         if watch.pruned:
             return None, TrialState.PRUNED
         finite = [value for value in watch.values if math.isfinite(value)]

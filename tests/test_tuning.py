@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from optuna.trial import TrialState
 
 from metarec import cli, experiment, tuning
-from metarec.errors import InputError
+from metarec.errors import DivergedError, InputError
 from metarec.experiment import Experiment
 from metarec.module import MetaModule
 from metarec.search_space import beside, nested, search_space, within
@@ -212,11 +212,14 @@ def test_an_experiment_without_a_folder_for_layers_is_refused(plan: Experiment, 
     assert (tmp_path / "elsewhere" / "als.yaml").is_file()
 
 
-def test_a_trial_without_a_finite_value_fails(
-    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("value", [float("nan"), 0.1])
+def test_a_trial_that_diverges_fails(
+    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     def nothing(command: list[str], callbacks: Any) -> None:
-        callbacks[0].values.append(float("nan"))
+        callbacks[0].values.append(value)
+        if value == value:
+            raise DivergedError("after a good start")
 
     monkeypatch.setattr(tuning.training, "run", nothing)
     with pytest.raises(InputError, match="als: no trial gave a finite val/adapted/mae; narrow the search space"):

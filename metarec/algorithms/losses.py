@@ -35,7 +35,8 @@ class Loss(NamedTuple):
             shrinkage: rows without loss that are counted as well; the fewer rows a task has, the less it weighs.
         """
         loss = self.value(score, rows.rating).masked_fill(~rows.mask, 0.0)
-        return loss.sum(dim=1) / (rows.mask.sum(dim=1) + shrinkage).clamp(min=1)
+        counts = rows.mask.sum(dim=1, dtype=loss.dtype)
+        return loss.sum(dim=1) / (counts + shrinkage).clamp(min=1)
 
 
 def shares(rows: Rows, shrinkage: float = 0.0) -> Tensor:

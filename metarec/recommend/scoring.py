@@ -73,7 +73,8 @@ def adapt_and_score(
         algorithm: the algorithm, in evaluation mode.
         batch: all users; ratings of the query set are not looked at. Padding costs nothing here.
         index: the item side of the algorithm's net; null: made here, where it is of use.
-        memory: bytes that a chunk may use; null: a quarter of what is free.
+        memory: bytes that a chunk may use, beyond the batch itself and a few numbers a row of it; null: a quarter of
+            what is free.
 
     Raises:
         InputError: the net has changed since the index was made, or one user alone takes more than `memory`.

@@ -84,7 +84,7 @@ def test_every_engine_equals_the_loop(
     tasks=st.integers(2, 9),
     seed=st.integers(0, 10**6),
     steps=st.integers(0, 4),
-    shrinkage=st.sampled_from([0.0, 2.5]),
+    shrinkage=st.sampled_from([0.0, 1.7, 2.5]),
     first_order=st.booleans(),
     loss=st.sampled_from(["squared_error", "binary_cross_entropy"]),
 )
