@@ -31,7 +31,7 @@ examples:
       every option of training; a class's own: metarec fit --model.net.help metarec.nets.ncf.NeuMF
   metarec run experiments/movielens-100k-user-cold.yaml
       run all methods of a table, skipping what is done
-  metarec tune experiments/movielens-1m-family-paper.yaml --methods maml --minutes 6
+  metarec tune experiments/movielens-1m-tuned-paper.yaml --methods maml --minutes 6
       choose settings on validation users, within six minutes of processor time; `metarec run` then uses them
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
