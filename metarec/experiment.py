@@ -48,8 +48,7 @@ class Experiment:
         reference: method that the others are compared with.
         seeds: model seeds.
         methods: rows of the table, in order.
-        tuned: folder of the layers that `metarec tune` writes, one a method; those that are there count. A method that
-            borrows weights has the layer of the method that makes them, too.
+        tuned: folder of the layers that `metarec tune` writes, one a method; with borrowed weights, their method's too.
     """
 
     shows: str
@@ -141,8 +140,7 @@ def _check(experiment: Experiment, path: Path) -> None:
         if not getattr(experiment, key):
             raise InputError(f"{path}: {key} is empty; give at least one")
     methods = list(experiment.methods)
-    named = [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]
-    for name in named:
+    for name in [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]:
         if name not in methods:
             raise InputError(f"{path}: {_no_method(name, methods)}")
     for name, method in experiment.methods.items():
@@ -242,8 +240,8 @@ def tuned_layer(folder: str | Path, method: str) -> Path:
 
 def _tuned(experiment: Experiment, name: str, method: Method) -> list[str]:
     """The tuned layers of a method that are there, that of the weights it borrows first."""
-    names = [source for source in (method.weights_from, name) if source and experiment.tuned]
-    layers = [tuned_layer(experiment.tuned or "", source) for source in names]
+    names = [source for source in (method.weights_from, name) if source]
+    layers = [tuned_layer(experiment.tuned, source) for source in names] if experiment.tuned else []
     return [str(layer) for layer in layers if layer.is_file()]
 
 
