@@ -86,11 +86,13 @@ def _record(setting: Setting, cell: Cell, way: Way, seconds: Seconds) -> Record:
     own, plain = seconds[way, False], seconds[way, True]
     share, extra = 1 - ratio(plain, own).median, 1e3 * (middle(own) - middle(plain))
     quotient = ratio(seconds[WAYS[0], False], own)
+    spread = quotient.low, quotient.high
     batching = "task by task" if way.engine == "loop" else "length-sorted" if way.length_sorted else "buckets"
     return Record(
         "end-to-end", way.engine, *cell, batching, setting.threads,
-        ratio=quotient.median, spread=(quotient.low, quotient.high), against="loop under the same Trainer",
-        value=1e3 * middle(own), unit="ms/step", rounds=len(own), to_loop=quotient.median, where=setting.where,
+        ratio=quotient.median, spread=spread, against="loop under the same Trainer",
+        value=1e3 * middle(own), unit="ms/step", rounds=len(own), to_loop=quotient.median, loop_spread=spread,
+        where=setting.where,
         note=f"Trainer, logging and bar {share:.0%} of a step ({extra:.1f} ms)",
     )  # fmt: skip
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from metarec.errors import InputError
 
+SPREADS = ("spread", "loop_spread")
+
 
 @dataclass(frozen=True)
 class Record:
@@ -32,6 +34,7 @@ class Record:
         axis: what grows, in the part `growth`: `tasks`, `items`, `steps` or `support`.
         x: how much of it there is.
         to_loop: the ratio to the engine `loop`.
+        loop_spread: its quartiles over rounds.
         to_learn2learn: the ratio to the hand-written loop with learn2learn.
         note: version, compile time, or why there is no value.
         where: data set, device and versions.
@@ -53,6 +56,7 @@ class Record:
     axis: str | None = None
     x: float | None = None
     to_loop: float | None = None
+    loop_spread: tuple[float, float] | None = None
     to_learn2learn: float | None = None
     note: str = ""
     where: str = ""
@@ -77,15 +81,15 @@ def read(path: Path) -> list[Record]:
 
 
 def _record(entry: dict[str, Any]) -> Record:
-    spread = entry["spread"] and tuple(entry["spread"])
-    return Record(**{**entry, "spread": spread})
+    spreads = {name: entry[name] and tuple(entry[name]) for name in SPREADS}
+    return Record(**{**entry, **spreads})
 
 
 def rounded(record: Record) -> Record:
     """The record with figures of five digits: more would be noise."""
     changes: dict[str, Any] = {name: _digits(value) for name, value in vars(record).items() if isinstance(value, float)}
-    if record.spread is not None:
-        changes["spread"] = tuple(_digits(value) for value in record.spread)
+    spreads = {name: getattr(record, name) for name in SPREADS}
+    changes |= {name: tuple(map(_digits, spread)) for name, spread in spreads.items() if spread is not None}
     return dataclasses.replace(record, **changes)
 
 

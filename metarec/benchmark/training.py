@@ -113,6 +113,7 @@ def judged(record: Record, costs: Sequence[float], base: Mapping[str, Sequence[f
         unit="ms/task",
         rounds=len(costs),
         to_loop=found[LOOP].median if LOOP in found else None,
+        loop_spread=(found[LOOP].low, found[LOOP].high) if LOOP in found else None,
         to_learn2learn=found[LEARN2LEARN].median if LEARN2LEARN in found else None,
     )
 

@@ -77,6 +77,8 @@ def test_the_ratio_is_to_the_faster_loop() -> None:
     record = training.judged(contenders_record(), [1.0, 0.5], base)
     assert (record.against, record.ratio, record.spread) == ("learn2learn", 3.0, (2.5, 3.5))
     assert (record.to_loop, record.to_learn2learn) == (6.0, 3.0)
+    assert record.loop_spread is not None
+    assert record.loop_spread[0] <= 6.0 <= record.loop_spread[1]
 
 
 def contenders_record() -> training.Record:
