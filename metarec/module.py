@@ -18,7 +18,7 @@ from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import DivergedError, InputError, at_least
 from metarec.metrics.collection import TaskMetric, rating_metrics
 from metarec.nets.base import Net, Schema
-from metarec.optim import clip_norm, require_rows
+from metarec.optim import clip_norm, decay_groups, require_rows
 
 MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
@@ -114,7 +114,7 @@ class MetaModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The outer optimizer and its schedule; none for an algorithm without parameters."""
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        parameters = decay_groups(self.algorithm, self.algorithm.undecayed)
         if not parameters:
             return None
         try:

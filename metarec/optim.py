@@ -1,6 +1,7 @@
 """Optimiser steps that touch only the rows in use of large embedding tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -98,6 +99,23 @@ class RowAdamW(torch.optim.Optimizer):
         size = group["lr"] / (1 - first ** state["step"])
         denominator = (square / (1 - second ** state["step"])).sqrt_().add_(group["eps"])
         parameter[rows] = parameter[rows] * (1 - group["lr"] * group["weight_decay"]) - size * mean / denominator
+
+
+def decay_groups(module: nn.Module, undecayed: Sequence[str]) -> list[Any]:
+    """The trained parameters of a module, for an optimizer: those that its weight decay leaves alone in a group apart.
+
+    Args:
+        module: the module.
+        undecayed: patterns on names of parameters; where none matches, there are no groups.
+    """
+    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    still = {name for name in named if any(fnmatchcase(name, pattern) for pattern in undecayed)}
+    if not still:
+        return list(named.values())
+    return [
+        {"params": [parameter for name, parameter in named.items() if name not in still]},
+        {"params": [named[name] for name in named if name in still], "weight_decay": 0.0},
+    ]
 
 
 SPARSE = (RowAdamW, torch.optim.SGD, torch.optim.SparseAdam, torch.optim.Adagrad)

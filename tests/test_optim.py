@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from metarec.errors import InputError
-from metarec.optim import RowAdamW, clip_norm, require_rows
+from metarec.optim import RowAdamW, clip_norm, decay_groups, require_rows
 
 
 def trained(make, sparse: bool, steps: int = 5, last: int | None = None) -> list[torch.Tensor]:
@@ -100,3 +100,25 @@ def test_impossible_options_are_refused() -> None:
     for option in ({"lr": 0.0}, {"eps": 0.0}, {"weight_decay": -1.0}, {"betas": (0.9, 1.0)}):
         with pytest.raises(InputError, match=r"RowAdamW: .*out of range"):
             RowAdamW([nn.Parameter(torch.zeros(1))], **option)
+
+
+class Learned(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.rates = nn.Linear(3, 1), nn.ParameterList([nn.Parameter(torch.ones(2))])
+
+
+def test_decay_leaves_learned_settings_alone() -> None:
+    module = Learned()
+    before = module.net.weight.detach().clone()
+    optimizer = torch.optim.AdamW(decay_groups(module, ["rates.*"]), lr=0.1, weight_decay=0.5)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert torch.equal(module.rates[0], torch.ones(2))
+    torch.testing.assert_close(module.net.weight, before * 0.95)
+
+
+def test_without_learned_settings_there_are_no_groups() -> None:
+    module = Learned()
+    assert [*map(id, decay_groups(module, ["penalty"]))] == [*map(id, module.parameters())]

@@ -21,10 +21,13 @@ class Algorithm(nn.Module):
         moves: what a new user's support set changes, for people to read, where no argument `adapts` says it.
         order: 1 or 2 where the outer loss follows an inner loop of gradient steps, and no argument `first_order` says
             whether its gradient goes through them; null: there is none.
+        undecayed: patterns on names of parameters that weight decay must leave alone: learned rates, penalties and
+            transforms of gradients, for which 0 is no neutral value.
     """
 
     moves: ClassVar[str] = "nothing"
     order: ClassVar[int | None] = None
+    undecayed: ClassVar[tuple[str, ...]] = ()
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over attributes and statistics of the training tasks; called before each stage, with the same result.

@@ -36,6 +36,7 @@ from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap
+from metarec.optim import decay_groups
 from tests.conftest import tiny_net
 
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
@@ -212,3 +213,17 @@ def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
     ):
         with pytest.raises(InputError, match=message):
             MAML(net, ["all"], **options)
+
+
+@pytest.mark.parametrize("kind", ["meta_sgd", "meta_curvature", "maml_plus_plus", "ridge_head", "lwa"])
+def test_learned_settings_do_not_decay(kind: str, ratings: Ratings) -> None:
+    """Weight decay alone, without gradients, must leave learned rates, transforms and penalties where they are."""
+    algorithm = TRAINED[kind](tiny_net(ratings))
+    own = {name: parameter.detach().clone() for name, parameter in algorithm.named_parameters()}
+    optimizer = torch.optim.AdamW(decay_groups(algorithm, algorithm.undecayed), lr=0.1, weight_decay=1.0)
+    for parameter in algorithm.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    moved = {name for name, parameter in algorithm.named_parameters() if not torch.equal(parameter, own[name])}
+    assert any(name.startswith("net.") for name in moved)
+    assert not {name for name in moved if name.startswith(("rule.", "log_", "weight"))}

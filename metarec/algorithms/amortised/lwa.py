@@ -74,6 +74,7 @@ class LinearWeightAdaptation(Algorithm):
     """
 
     moves: ClassVar[str] = "weights of a linear model"
+    undecayed: ClassVar[tuple[str, ...]] = ("weight",)
 
     def __init__(
         self, net: Net, width: int = 32, hidden: int = 64, shrinkage: float = 1.0, loss: LossName = "squared_error"

@@ -44,6 +44,7 @@ class RidgeHead(Algorithm):
     """
 
     moves: ClassVar[str] = "output layer or user vector"
+    undecayed: ClassVar[tuple[str, ...]] = ("log_penalty",)
 
     def __init__(
         self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: MonotoneMap | None = None

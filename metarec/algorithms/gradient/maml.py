@@ -1,6 +1,7 @@
 """Model-agnostic meta-learning (Finn et al., ICML 2017, arXiv 1703.03400)."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -41,6 +42,8 @@ class MAML(Algorithm):
     Raises:
         InputError: nothing adapts, a number is out of range, or the loss does not suit the data's ratings.
     """
+
+    undecayed: ClassVar[tuple[str, ...]] = ("rule.*",)
 
     def __init__(
         self,

@@ -92,6 +92,7 @@ class MAMLPlusPlus(Algorithm):
     """
 
     order: ClassVar[int | None] = 2
+    undecayed: ClassVar[tuple[str, ...]] = ("rule.*",)
     outer_steps: Tensor
 
     def __init__(
