@@ -54,28 +54,30 @@ def _distribution(path: Path, name: str, entry: Any) -> Distribution:
     raise InputError(f"{path}: {name}: {entry!r} is no range; {FORMS}")
 
 
-def within(space: Space, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A configuration's own values of what may vary; null where one is missing or lies outside.
+def nearest(space: Space, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A configuration's own values of what may vary, each moved to the nearest end of its range where it lies outside.
 
     Args:
         space: what may vary.
         config: the configuration, nested.
+
+    Returns:
+        The values; null where one is missing, or is none of the choices.
     """
     found = {}
     for name, distribution in space.items():
         value: Any = config
         for key in name.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is None or not _contains(distribution, value):
+        if isinstance(distribution, CategoricalDistribution):
+            allowed = value in distribution.choices
+        else:
+            allowed = isinstance(value, int | float)
+            value = min(max(value, distribution.low), distribution.high) if allowed else value
+        if not allowed:
             return None
         found[name] = value
     return found
-
-
-def _contains(distribution: Distribution, value: Any) -> bool:
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:

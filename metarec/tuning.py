@@ -22,7 +22,7 @@ from metarec import training
 from metarec.errors import DivergedError, InputError
 from metarec.experiment import Experiment, Job, expand, tuned_layer
 from metarec.files import write_text
-from metarec.search_space import Space, nested, search_space, within
+from metarec.search_space import Space, nearest, nested, search_space
 
 WARM_UP = 3
 """Validations before a trial may be pruned."""
@@ -37,20 +37,24 @@ class Watch(Callback):
         trial: the trial.
         monitor: the validation metric that decides.
         seconds: processor time that is left.
+        in_fit: whether validations while training are what counts; no where steps and rates are chosen after it.
     """
 
-    def __init__(self, trial: optuna.Trial, monitor: str, seconds: float) -> None:
-        self.trial, self.monitor = trial, monitor
+    def __init__(self, trial: optuna.Trial, monitor: str, seconds: float, in_fit: bool = True) -> None:
+        self.trial, self.monitor, self.in_fit = trial, monitor, in_fit
         self.until = time.process_time() + seconds
         self.values: list[float] = []
         self.pruned = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report, and ask whether to go on."""
-        self.values.append(float(trainer.callback_metrics[self.monitor]))
-        if trainer.state.fn == TrainerFn.FITTING:
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        if self.in_fit or not fitting:
+            self.values.append(float(trainer.callback_metrics[self.monitor]))
+        if fitting and self.in_fit:
             self.trial.report(self.values[-1], step=len(self.values))
             self.pruned = self.trial.should_prune()
+        if fitting:
             trainer.should_stop = trainer.should_stop or self.pruned or time.process_time() > self.until
 
 
@@ -109,6 +113,7 @@ class Study:
         self.job, self.space = job, space
         config = training.parse(job.command)
         self.monitor, mode = _monitored(config)
+        self.selects = any(path.endswith(".SelectAdaptation") for path in _callbacks(config))
         journal.parent.mkdir(parents=True, exist_ok=True)
         self.study = optuna.create_study(
             storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
@@ -121,10 +126,10 @@ class Study:
         if self.study.user_attrs.setdefault("digest", digest) != digest:
             raise InputError(f"{journal}: was begun with other settings; remove it to tune {job.method} anew")
         self.study.set_user_attr("digest", digest)
-        self._take_up(within(space, config))
+        self._take_up(nearest(space, config))
 
     def _take_up(self, own: dict[str, Any] | None) -> None:
-        """Begin with the configuration's own values, or with the trials that were cut off."""
+        """Begin with the configuration's own values, or the nearest in range, or with trials that were cut off."""
         if not self.study.trials and own is not None:
             self.study.enqueue_trial(own, user_attrs={"own": True})
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
@@ -144,10 +149,11 @@ class Study:
         while (left := seconds - self.spent) > 0 and len(self._judged()) < trials:
             trial = self.study.ask(dict(self.space))
             started = time.process_time()
-            watch = Watch(trial, self.monitor, left)
+            watch = Watch(trial, self.monitor, left, not self.selects)
             with tempfile.TemporaryDirectory(prefix="metarec-trial-") as folder:
                 try:
-                    training.run(self._command(trial.params, folder), [watch])
+                    for command in self._commands(trial.params, folder):
+                        training.run(command, [watch])
                 except DivergedError:  # however good it was before: another seed may diverge sooner
                     watch.values.clear()
             trial.set_user_attr(SECONDS, time.process_time() - started)
@@ -162,13 +168,15 @@ class Study:
         best = min if self.study.direction == StudyDirection.MINIMIZE else max
         return (best(finite), TrialState.COMPLETE) if finite else (None, TrialState.FAIL)
 
-    def _command(self, params: dict[str, Any], folder: str) -> list[str]:
-        """A run that trains and validates, or only validates, and leaves nothing."""
-        stage = "fit" if self.job.command[0] == "fit" else "validate"
-        last = {"then_test": "false"} if stage == "fit" else {}
+    def _commands(self, params: dict[str, Any], folder: str) -> list[list[str]]:
+        """Runs that train and validate, or only validate, and leave nothing; those that select, validate at the end."""
         quiet = {"trainer.default_root_dir": folder, "trainer.logger": "false", "trainer.enable_progress_bar": "false"}
-        options = {name: _short(value) for name, value in params.items()} | quiet | last
-        return [stage, *self.job.command[1:], *(f"--{name}={value}" for name, value in options.items())]
+        given = [*self.job.command[1:], *_options({name: _short(value) for name, value in params.items()} | quiet)]
+        if self.job.command[0] != "fit":
+            return [["validate", *given]]
+        best = [f"--ckpt_path={folder}/checkpoints/best.ckpt", "--verbose=false"]
+        judged = [["validate", *(option for option in given if "then_test" not in option), *best]]
+        return [["fit", *given, "--then_test=false"], *(judged if self.selects else [])]
 
     def _line(self, trial: FrozenTrial, seconds: float) -> str:
         settings = ", ".join(f"{name.split('.')[-1]}={_short(value)}" for name, value in trial.params.items())
@@ -206,11 +214,20 @@ def _monitored(config: dict[str, Any]) -> tuple[str, str]:
     Raises:
         InputError: no callback keeps the best weights.
     """
-    for callback in config["trainer"]["callbacks"] or []:
-        arguments = callback.get("init_args") or {}
-        if callback["class_path"] == "metarec.callbacks.BestCheckpoint":
-            return arguments["monitor"], arguments["mode"]
+    arguments = _callbacks(config).get("metarec.callbacks.BestCheckpoint")
+    if arguments is not None:
+        return arguments["monitor"], arguments["mode"]
     raise InputError("trainer.callbacks: no metarec.callbacks.BestCheckpoint, which says what to tune for; add it")
+
+
+def _callbacks(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arguments of a configuration's callbacks, by class path."""
+    return {entry["class_path"]: entry.get("init_args") or {} for entry in config["trainer"]["callbacks"] or []}
+
+
+def _options(values: dict[str, Any]) -> list[str]:
+    """Values as options of the command line."""
+    return [f"--{name}={value}" for name, value in values.items()]
 
 
 def _short(value: Any) -> Any:

@@ -11,10 +11,11 @@ from lightning.pytorch.trainer.states import TrainerFn
 from optuna.trial import TrialState
 
 from metarec import cli, experiment, tuning
+from metarec.callbacks import SelectAdaptation
 from metarec.errors import DivergedError, InputError
 from metarec.experiment import Experiment
 from metarec.module import MetaModule
-from metarec.search_space import beside, nested, search_space, within
+from metarec.search_space import beside, nearest, nested, search_space
 
 SPACE = """
 model.algorithm.init_args.factors: {low: 2, high: 4}
@@ -72,7 +73,7 @@ def test_the_best_settings_of_all_trials_become_a_layer_that_runs_use(
     )
     [job] = experiment.expand(plan, tmp_path / "results", methods=["als"])
     config = tuning.training.parse(job.command)
-    assert within(search_space([tmp_path / "als.yaml"]), config) == {
+    assert nearest(search_space([tmp_path / "als.yaml"]), config) == {
         f"model.algorithm.init_args.{name}": value for name, value in chosen.items()
     }
 
@@ -159,6 +160,48 @@ def test_training_ends_when_the_trial_is_pruned_or_the_time_is_up(seconds: float
     assert watch.pruned
 
 
+def test_a_method_that_chooses_its_steps_after_training_is_judged_by_what_it_chose(
+    plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error that decides is that of the fine-tuned model, not that of the weights as they were trained."""
+    chosen: list[float] = []
+    select = SelectAdaptation._select
+
+    def noted(self: SelectAdaptation, *arguments: Any) -> None:
+        select(self, *arguments)
+        chosen.append(self.chosen["val_mae"])
+
+    monkeypatch.setattr(SelectAdaptation, "_select", noted)
+    alone = plan.methods["finetune"]
+    alone.weights_from, alone.layers = None, [*alone.layers[:1], f"{tmp_path}/pretrain.yaml", *alone.layers[1:]]
+    tuning.tune(plan, tmp_path / "results", ["finetune"], minutes=9, trials=1)
+    [line] = capsys.readouterr().out.strip().splitlines()
+    assert len(chosen) == 1
+    assert float(line.split("s] ")[1].split()[0]) == pytest.approx(chosen[0], abs=1e-4)
+
+
+def test_watching_a_fit_that_does_not_count_reports_nothing_and_keeps_to_the_time() -> None:
+    trial: Any = Trial()
+    watch = tuning.Watch(trial, "val/adapted/mae", -1.0, in_fit=False)
+    for stage in (TrainerFn.FITTING, TrainerFn.VALIDATING):
+        trainer: Any = SimpleNamespace(
+            callback_metrics={"val/adapted/mae": 0.7}, state=SimpleNamespace(fn=stage), should_stop=False
+        )
+        watch.on_validation_end(trainer, None)  # type: ignore[arg-type]
+        assert trainer.should_stop == (stage == TrainerFn.FITTING)
+    assert (trial.reports, watch.values) == ([], [0.7])
+
+
+def test_values_out_of_range_move_to_its_nearest_end(tmp_path: Path) -> None:
+    (tmp_path / "a.search.yaml").write_text("x.y: {low: 1.0, high: 3}\nz: {choices: [a, b]}\n")
+    space = search_space([tmp_path / "a.yaml"])
+    assert nearest(space, {"x": {"y": 2.5}, "z": "b"}) == {"x.y": 2.5, "z": "b"}
+    assert nearest(space, {"x": {"y": 3.5}, "z": "b"}) == {"x.y": 3.0, "z": "b"}
+    assert nearest(space, {"x": {"y": 0}, "z": "b"}) == {"x.y": 1.0, "z": "b"}
+    assert nearest(space, {"x": {"y": 2.5}, "z": "c"}) is None
+    assert nearest(space, {"x": 1, "z": "b"}) is None
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
@@ -183,10 +226,6 @@ def test_spaces_add_up_and_later_ones_replace(tmp_path: Path) -> None:
     (tmp_path / "b.search.yaml").write_text("x.y: {low: 1.0, high: 3}\n")
     space = search_space([tmp_path / "a.yaml", tmp_path / "none.yaml", tmp_path / "b.yaml"])
     assert space["x.y"] == optuna.distributions.FloatDistribution(1.0, 3.0)
-    assert within(space, {"x": {"y": 2.5}, "z": "b"}) == {"x.y": 2.5, "z": "b"}
-    assert within(space, {"x": {"y": 3.5}, "z": "b"}) is None
-    assert within(space, {"x": {"y": 2.5}, "z": "c"}) is None
-    assert within(space, {"x": 1, "z": "b"}) is None
     assert nested({"x.y": 1, "x.w": 2, "z": "b"}) == {"x": {"y": 1, "w": 2}, "z": "b"}
 
 

@@ -63,7 +63,7 @@ class Mapped(Algorithm):
     def _fitted(self, score: Tensor, rating: Tensor, scale: tuple[float, float]) -> Tensor:
         """The map's values at its edges, least in mean absolute error over rows (N,)."""
         output = MonotoneMap(self.pieces)
-        output.prepare(scale)
+        output.prepare(scale, rating)
         self.edge.copy_(output.edge)
         optimizer = torch.optim.Adam(output.parameters(), lr=0.002)
         with torch.enable_grad():

@@ -35,7 +35,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
-from metarec.nets.output import MonotoneMap
+from metarec.nets.output import MonotoneMap, OrderedLogit
 from metarec.optim import decay_groups
 from tests.conftest import tiny_net
 
@@ -53,6 +53,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
     "ridge_head": RidgeHead,
     "ridge_head_mapped": lambda net: RidgeHead(net, loss="absolute_error", output=MonotoneMap()),
+    "ridge_head_ordered": lambda net: RidgeHead(net, loss="absolute_error", output=OrderedLogit()),
     "conditional_process": ConditionalProcess,
     "hypernetwork": HyperNetwork,
     "prototype": Prototype,

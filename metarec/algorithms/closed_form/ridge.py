@@ -12,7 +12,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
 from metarec.nets.base import Net, linear_width
-from metarec.nets.output import MonotoneMap
+from metarec.nets.output import Output
 
 
 class RidgeHead(Algorithm):
@@ -36,8 +36,8 @@ class RidgeHead(Algorithm):
         penalty: what each feature's penalty starts from, in squared units of the feature, > 0.
         loss: of the query set; `absolute_error` trains for the mean absolute error. The support set is always fitted
             by least squares, on scores.
-        output: a learned map of the score to a rating, such as `metarec.nets.output.MonotoneMap`; null: the score is
-            the rating.
+        output: a learned map of the score to a rating, `MonotoneMap` or `OrderedLogit` of `metarec.nets.output`; null:
+            the score is the rating.
 
     Raises:
         InputError: the net is not linear in anything, the penalty is out of range, or the loss is not one of ratings.
@@ -47,7 +47,7 @@ class RidgeHead(Algorithm):
     undecayed: ClassVar[tuple[str, ...]] = ("log_penalty",)
 
     def __init__(
-        self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: MonotoneMap | None = None
+        self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: Output | None = None
     ) -> None:
         super().__init__()
         width = linear_width(net, "RidgeHead")
@@ -62,7 +62,7 @@ class RidgeHead(Algorithm):
         """Let the net take over attributes and statistics, and the map the rating scale."""
         self.net.prepare(ratings, train)
         if self.output is not None:
-            self.output.prepare(ratings.scale)
+            self.output.prepare(ratings.scale, train.rating)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the adapted model's loss on the query set."""
@@ -70,7 +70,7 @@ class RidgeHead(Algorithm):
         return self.outer_loss.of_tasks(self.predict(fast, batch.task, batch.query.item), batch.query).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
-        """How far each user's coefficients move: `delta`, (T, F)."""
+        """How far each user's coefficients move, `delta` (T, F), and what an output wants to know of them."""
         with torch.no_grad():
             return self._solved(task, support)
 
@@ -78,14 +78,17 @@ class RidgeHead(Algorithm):
         """Predicted ratings (T, Q)."""
         linear = self.net.linear(task, item)
         score = linear.moved(fast["delta"]) if fast else linear.score
-        return score if self.output is None else self.output(score)
+        return score if self.output is None else self.output(score, fast.get("habits"))
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:
-        """`delta`, differentiable in all parameters."""
-        input, score = self.net.linear(task, support.item)
-        residual = (support.rating - score).masked_fill(~support.mask, 0.0)
-        input = input.masked_fill(~support.mask.unsqueeze(2), 0.0)
-        return {"delta": ridge(input, residual, self.log_penalty.exp())}
+        """`delta` (T, F) and, if the output wants any, `habits` (T, H), differentiable in all parameters."""
+        linear = self.net.linear(task, support.item)
+        residual = (support.rating - linear.score).masked_fill(~support.mask, 0.0)
+        input = linear.input.masked_fill(~support.mask.unsqueeze(2), 0.0)
+        fast = {"delta": ridge(input, residual, self.log_penalty.exp())}
+        if self.output is not None and self.output.habit_width:
+            fast["habits"] = self.output.habits(support, linear.moved(fast["delta"]))
+        return fast
 
 
 def ridge(input: Tensor, target: Tensor, penalty: Tensor) -> Tensor:
