@@ -59,11 +59,14 @@ class MeLUNet(Net):
         schema: counts and attribute sizes of the data; linked from the data in configurations.
         user_features: user attributes to use, at least one.
         item_features: item attributes to use.
-        width: width of the vector of each attribute.
-        hidden: widths of the dense layers.
-        std: standard deviation of initial vectors.
+        width: width of the vector of each attribute, >= 1.
+        hidden: widths of the dense layers, at least one.
+        std: standard deviation of initial vectors, >= 0.
         sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
             needs the optimizer `metarec.optim.RowAdamW`.
+
+    Raises:
+        InputError: a number is out of range, there is no user attribute, or a feature is not in the data.
     """
 
     encoder: MeLUEncoder

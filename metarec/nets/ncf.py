@@ -92,13 +92,16 @@ class NeuMF(Net):
         schema: counts and attribute sizes of the data; linked from the data in configurations.
         user_features: user attributes to use.
         item_features: item attributes to use.
-        gmf: width of the GMF branch.
-        mlp: width of the MLP branch's input, of user and item each.
-        hidden: widths of the MLP's layers.
-        dropout: share of the item vector's entries that training drops.
-        std: standard deviation of initial vectors.
+        gmf: width of the GMF branch, >= 1.
+        mlp: width of the MLP branch's input, of user and item each, >= 1.
+        hidden: widths of the MLP's layers, at least one.
+        dropout: share of the item vector's entries that training drops, >= 0 and < 1.
+        std: standard deviation of initial vectors, >= 0.
         sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
             needs the optimizer `metarec.optim.RowAdamW`.
+
+    Raises:
+        InputError: a number is out of range, or a feature is not in the data.
     """
 
     encoder: NeuMFEncoder
