@@ -21,8 +21,8 @@ class Pretrain(Algorithm):
         1/T sum_i 1/n_i sum_r loss(score_theta(i, r), rating_ir).
 
     A new user's parameters are theta_i = theta - inner_lr * grad L_support_i(theta), `adaptation_steps` times. With
-    ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the parameters `adapts`. Which
-    steps and rate to fine-tune with is chosen on validation users by the callback `SelectAdaptation`.
+    ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the parameters `adapts`.
+    Which steps and rate to fine-tune with is chosen on validation users by the callback `SelectAdaptation`.
 
     Args:
         net: the net to train; given by the configuration.

@@ -9,10 +9,9 @@ from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Bucket, EpisodeSizes, Rows, TaskBatch, pack
 from metarec.nets.base import Net
-from tests.conftest import tiny_melu, tiny_net
 from tests.nets.tiny import TINY
 
-NETS = {"melu": tiny_melu, "neumf": tiny_net, **TINY}
+NETS = TINY
 
 
 def drawn(ratings: Ratings, sizes: EpisodeSizes, tasks: int, seed: int, dtype: torch.dtype, loss: str) -> TaskBatch:
