@@ -13,7 +13,6 @@ from metarec.algorithms.gradient.maml import MAML
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import TaskBatch, pack
 from metarec.errors import InputError
-from metarec.nets.base import Net
 from metarec.nets.dense import DenseDecoder
 from metarec.nets.features import Embedder
 from metarec.recommend import ItemIndex, score_all
@@ -68,7 +67,6 @@ def test_users_alone_are_encoded_as_with_items(kind: str, ratings: Ratings, batc
     net = TINY[kind](ratings)
     expected = net.encoder(batch.task, batch.support.item).user
     assert torch.equal(net.encode_user(batch.task), expected)
-    assert torch.equal(Net.encode_user(net, batch.task), expected)
 
 
 def test_items_are_encoded_whoever_asks(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
