@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.amortised.film import ModulationName, TaskPool, modulation_named, sharpening
-from metarec.algorithms.amortised.sets import SetEncoder, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import SetEncoder, vector_widths
 from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.errors import at_least
 from metarec.nets.base import Net
