@@ -1,4 +1,4 @@
-"""What methods that make something of vectors share: widths of a net's vectors, a multi-layer perceptron, an encoder of support sets."""
+"""What methods share that encode items: widths of vectors, a multi-layer perceptron, an encoder of support sets."""
 
 import itertools
 
