@@ -62,7 +62,9 @@ class MetaSGD(UpdateRule):
 class Kronecker(UpdateRule):
     """theta - inner_lr * L gradient R with learned L and R (Arnold et al., AISTATS 2021, arXiv 1910.13603).
 
-    learn2learn's `KroneckerTransform` of plain linear maps, positive semi-definite, the identity at first.
+    learn2learn's `KroneckerTransform` of `KroneckerLinear`: for a matrix of shape (n, m), L = A'A and R = B'B with
+    learned A (n, n) and B (m, m), the identity at first, so that both are positive semi-definite: no step goes against
+    the gradient. A vector is a matrix of one column.
 
     Args:
         parameters: what adapts.

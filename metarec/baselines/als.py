@@ -16,15 +16,22 @@ class AlternatingLeastSquares(Algorithm):
     """Biased matrix factorisation: rating = mean + b_u + c_i + p_u . q_i (Koren et al., IEEE Computer 2009).
 
     Users [p_u, b_u] and items [q_i, c_i] are fitted in turn, each by ridge regression on the other, with the same
-    `regularisation` for factors and biases. A new user is folded in: [p_u, b_u] is the ridge solution on the
-    support set, the items staying as they are. Zero-shot, p_u and b_u are 0.
+    `regularisation` lambda for factors and biases; each fit lowers
+
+        sum_ui (rating_ui - mean - b_u - c_i - p_u . q_i)^2 + lambda (sum_u |[p_u, b_u]|^2 + sum_i |[q_i, c_i]|^2).
+
+    A new user is folded in: [p_u, b_u] is the ridge solution on the support set, the items staying as they are.
+    Zero-shot, p_u and b_u are 0.
 
     Args:
         net: gives the number of items; nothing else of it is used.
-        factors: width of p_u and q_i.
-        regularisation: ridge penalty lambda on each squared entry, for sums (not means) of squared errors.
-        sweeps: how often users and items are fitted in turn.
+        factors: width of p_u and q_i, >= 1.
+        regularisation: ridge penalty lambda on each squared entry, for sums (not means) of squared errors, > 0.
+        sweeps: how often users and items are fitted in turn, >= 1.
         seed: seed of the initial item factors.
+
+    Raises:
+        InputError: a number is out of range.
     """
 
     moves: ClassVar[str] = "user vector, user bias"

@@ -31,7 +31,10 @@ class Mapped(Algorithm):
         predictor: makes the predictor from the net.
         pieces: of the map, an even number >= 2.
         steps: of Adam, to fit it, >= 0; 0: the map is the identity.
-        seed: seed of the episodes.
+        seed: seed of the episodes, >= 0.
+
+    Raises:
+        InputError: a number is out of range, or `pieces` is odd.
     """
 
     moves: ClassVar[str] = "what the predictor adapts"
@@ -49,7 +52,11 @@ class Mapped(Algorithm):
             self.register_buffer(name, MonotoneMap(pieces).edge.clone())
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Prepare the predictor, and fit both maps on its predictions."""
+        """Prepare the predictor, and fit both maps on its predictions.
+
+        Raises:
+            InputError: no training user has enough ratings.
+        """
         self.predictor.prepare(ratings, train)
         [chosen] = torch.nonzero(train.lengths >= EPISODES.needed, as_tuple=True)
         if not len(chosen):

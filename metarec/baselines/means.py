@@ -20,7 +20,10 @@ class Means(Algorithm):
 
     Args:
         net: gives the number of items; nothing else of it is used.
-        item_shrinkage: pseudo-ratings at the mean that each item is given.
+        item_shrinkage: pseudo-ratings at the mean that each item is given, >= 0.
+
+    Raises:
+        InputError: `item_shrinkage` is out of range.
     """
 
     mean: Tensor
@@ -111,9 +114,12 @@ class ItemUserBias(Means):
 
     Args:
         net: gives the number of items; nothing else of it is used.
-        item_shrinkage: pseudo-ratings at the mean that each item is given.
-        user_shrinkage: pseudo-ratings at the mean that each user is given.
-        sweeps: how often both biases are fitted in turn.
+        item_shrinkage: pseudo-ratings at the mean that each item is given, >= 0.
+        user_shrinkage: pseudo-ratings at the mean that each user is given, >= 0.
+        sweeps: how often both biases are fitted in turn, >= 1.
+
+    Raises:
+        InputError: a number is out of range.
     """
 
     moves: ClassVar[str] = "user bias"

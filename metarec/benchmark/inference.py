@@ -14,7 +14,7 @@ from metarec.benchmark.contenders import LEARN2LEARN, LOOP
 from metarec.benchmark.peers import cut, tasks_of
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import INNER_LR, QUERY, Cell, Setting
-from metarec.benchmark.timing import interleaved
+from metarec.benchmark.timing import interleaved, middle, seconds
 from metarec.benchmark.training import judged
 from metarec.data.draws import Episodes
 from metarec.data.tasks import Rows, TaskBatch, alone
@@ -48,13 +48,15 @@ def _catalogue(setting: Setting, cell: Cell, pool: Episodes) -> list[Record]:
         batch = batch_of(pool, np.array([number % len(pool.task)]), False, setting.device)
         whole = Rows(items, torch.zeros(items.shape, device=items.device), torch.ones_like(items, dtype=torch.bool))
         batches.append(batch._replace(query=whole))
-    runs = _predictors(setting, cell) | {OWN: _catalogue_of_one(setting, cell, items[0])}
+    recommend, note = _catalogue_of_one(setting, cell, items[0])
+    runs = _predictors(setting, cell) | {OWN: recommend}
     _check(runs, batches[0])
-    seconds = interleaved(
+    found = interleaved(
         {name: _rounds(run, batches) for name, run in runs.items()}, setting.rounds, setting.device, setting.least
     )
     record = Record("inference", "", *cell, "one user, all items", setting.threads, where=setting.where)
-    return [_judged(record, name, costs, seconds, "ms/user") for name, costs in seconds.items()]
+    records = [_judged(record, name, costs, found, "ms/user") for name, costs in found.items()]
+    return [replace(own, note=note) if own.engine == OWN else own for own in records]
 
 
 def _many(setting: Setting, cell: Cell, pool: Episodes) -> list[Record]:
@@ -70,10 +72,10 @@ def _many(setting: Setting, cell: Cell, pool: Episodes) -> list[Record]:
     runs = {name: _each(predictors[name], batches) for name, batches in given.items()}
     found = interleaved(runs, setting.rounds, setting.device, setting.least)
     users = {name: sum(len(batch.task) for batch in batches) for name, batches in given.items()}
-    seconds = {name: [cost / users[name] for cost in costs] for name, costs in found.items()}
+    each = {name: [cost / users[name] for cost in costs] for name, costs in found.items()}
     record = Record("inference", "", *cell, "all users, ten queries", setting.threads, where=setting.where)
-    records = [_judged(record, name, costs, seconds, "ms/user") for name, costs in seconds.items()]
-    return [_with_total(found, len(pool.task)) for found in records]
+    records = [_judged(record, name, costs, each, "ms/user") for name, costs in each.items()]
+    return [_with_total(own, users[own.engine], len(pool.task)) for own in records]
 
 
 def _whole(chunks: list[TaskBatch]) -> TaskBatch:
@@ -83,11 +85,17 @@ def _whole(chunks: list[TaskBatch]) -> TaskBatch:
     return TaskBatch(torch.cat([chunk.task for chunk in chunks]), support, query)
 
 
-def _catalogue_of_one(setting: Setting, cell: Cell, items: Tensor) -> Predict:
-    """`metarec.recommend.score_all`, the item side computed before the clock runs."""
+def _catalogue_of_one(setting: Setting, cell: Cell, items: Tensor) -> tuple[Predict, str]:
+    """`metarec.recommend.score_all`, the item side computed before the clock runs, and a note of how long that is."""
     algorithm = setting.algorithm("batched", cell).eval()
-    index = ItemIndex(algorithm.net, items)
-    return lambda batch: score_all(algorithm, index, batch.task, batch.support)
+
+    def index() -> ItemIndex:
+        return ItemIndex(algorithm.net, items)
+
+    once = index()
+    built = middle([seconds(index, setting.device, setting.least) for _ in range(setting.rounds)])
+    note = f"item side computed before, once for all users, in {1e3 * built:.2f} ms; by the others for each user"
+    return lambda batch: score_all(algorithm, once, batch.task, batch.support), note
 
 
 def _many_at_once(setting: Setting, cell: Cell) -> Predict:
@@ -96,13 +104,15 @@ def _many_at_once(setting: Setting, cell: Cell) -> Predict:
     return lambda batch: adapt_and_score(algorithm, batch).scores
 
 
-def _with_total(record: Record, users: int) -> Record:
+def _with_total(record: Record, measured: int, users: int) -> Record:
+    """The record with a note of how long all users take, and of how many that is known if not of all."""
     assert record.value is not None
-    return replace(record, note=f"{users} users: {record.value * users / 1e3:.2f} s")
+    source = "" if measured == users else f", extrapolated from {measured}"
+    return replace(record, note=f"{users} users: {record.value * users / 1e3:.2f} s{source}")
 
 
-def _judged(record: Record, name: str, costs: list[float], seconds: dict[str, list[float]], unit: str) -> Record:
-    base = {key: seconds[key] for key in (LOOP, LEARN2LEARN)}
+def _judged(record: Record, name: str, costs: list[float], every: dict[str, list[float]], unit: str) -> Record:
+    base = {key: every[key] for key in (LOOP, LEARN2LEARN)}
     return replace(judged(replace(record, engine=name), costs, base), unit=unit)
 
 

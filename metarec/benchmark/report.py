@@ -11,9 +11,12 @@ FUSED = "fused"
 HOW = (
     "Ratios are to learn2learn's loop over tasks in the same run: ours (`loop`) or one written by hand "
     "(`learn2learn`), whichever is faster. Each is the median over rounds of wall-clock ratios within a round, in "
-    "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order. Before the outer "
-    "steps, loss and meta-gradient of each contender are checked against the loop's on a batch, to 1e-5; before the "
-    'predictions, the scores. Under "to `loop`" stands the ratio to ours alone, which works with any net.'
+    "brackets the quartiles. In each round all contenders work on the same tasks, in shuffled order, with two "
+    "exceptions: under a Trainer, length-sorted batches are filled with other tasks; and where many new users are "
+    "predicted, the loops work on the first of them only, as many as the note says, and ratios are of the time a user. "
+    "Before the outer steps, loss and meta-gradient of each contender are checked against the loop's on a batch, to "
+    '1e-5; before the predictions, the scores. Under "to `loop`" stands the ratio to ours alone, which works with any '
+    "net."
 )
 
 

@@ -23,7 +23,9 @@ class EpisodeDataModule(LightningDataModule):
         ratings: the data set; in a configuration, the function that reads it.
         scenario: which users are trained on, validated on and tested on.
         order: `random` draws support and query at random, `time` takes the earliest ratings as support.
-        train_support: smallest and largest support size of a training episode, drawn evenly.
+        train_support: smallest and largest support size of a training episode, drawn evenly. The query set comes first:
+            a user with n ratings gets n - train_query of them as support at most, or the smallest size if that is more
+            (null: n - 1). With [3, 60] and a query of 20, users with 23 ratings or fewer always have a support of 3.
         train_query: largest query size of a training episode; null: all ratings but the support.
         eval_support: support size of validation and test; null: all ratings but the query.
         eval_query: query size of validation and test; null: all ratings but the support.

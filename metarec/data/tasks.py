@@ -87,8 +87,9 @@ class EpisodeSizes(NamedTuple):
 
     Attributes:
         low: smallest support size; null together with `high`: all ratings but the query.
-        high: largest support size, drawn evenly per episode; equal to `low` where it is fixed.
-        query: query size, or less where a task has no more left; null: all ratings but the support.
+        high: largest support size, drawn evenly per episode; equal to `low` where it is fixed. A task of n ratings is
+            drawn no more than n - `query` (null: n - 1), so that the query set keeps its size, and no fewer than `low`.
+        query: query size, or what a task has left where `low` leaves less; null: all ratings but the support.
     """
 
     low: int | None

@@ -52,8 +52,9 @@ class Net(nn.Module):
     Attributes:
         schema: counts and attribute sizes of the data.
         groups: names for sets of parameters, as patterns on parameter names, for use in `adapts`.
-        encoder: maps user rows (T,) and item rows (T, R) to `Encoded`.
-        decoder: maps `Encoded` to scores (T, R).
+        encoder: maps user rows (T,) and item rows (T, R) to `Encoded`; has `encode_user`, `tables` and `fill`, as
+            `metarec.nets.features.AttributeEncoder` has, or the net its own `encode_user`, `table_rows` and `prepare`.
+        decoder: maps `Encoded` to scores (T, R); has the mean rating as a buffer `mean`, or the net its own `prepare`.
         concatenates: whether the decoder's first layer is fed the vectors of all embedding tables, users' before
             items', one beside the other, and nothing else.
     """
@@ -76,20 +77,21 @@ class Net(nn.Module):
 
     def encode_user(self, task: Tensor) -> Tensor:
         """User vectors (T, 1, D) alone, where there are no items to encode."""
-        user: Tensor = self.encoder(task, task.new_zeros(len(task), 1)).user
+        user: Tensor = self.encoder.encode_user(task)  # type: ignore[operator]
         return user
 
     def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """By parameter that is a table looked up by row: which of its rows (T, R) the encoder takes.
 
-        An inner loop in which such a table adapts then keeps changes of these rows only. Without an entry here, it
-        keeps a copy of the table for each task.
+        An inner loop in which such a table adapts then keeps changes of these rows only. Of a table without an entry
+        here, it keeps a copy for each task.
 
         Args:
             task: user rows (T,).
             item: item rows (T, R).
         """
-        return {}
+        rows: dict[str, Tensor] = self.encoder.tables(task, item)  # type: ignore[operator]
+        return rows
 
     def linear(self, task: Tensor, item: Tensor) -> Linear:
         """What the scores of the items `item` (T, R) for the users `task` (T,) are linear in."""
@@ -97,8 +99,9 @@ class Net(nn.Module):
         return found
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Take over attributes and statistics from the training ratings; called before each stage."""
-        raise NotImplementedError
+        """Take over attributes and the mean rating from the training tasks; called before each stage."""
+        self.encoder.fill(ratings, train)  # type: ignore[operator]
+        self.decoder.mean.fill_(float(train.rating.mean()))  # type: ignore[operator]
 
 
 def linear_width(net: Net, asking: str) -> int:

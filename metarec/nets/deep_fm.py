@@ -7,8 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Net, Schema
 from metarec.nets.dense import DenseDecoder, DenseInputs
@@ -100,16 +98,3 @@ class DeepFM(Net):
         below_one(dropout=dropout)
         self.encoder = FMEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = DeepFMDecoder(len(user_features), len(item_features) + 1, width, hidden, dropout, std)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """What the encoder says of users alone, (T, 1, fields * D + 1)."""
-        return self.encoder.encode_user(task)
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from metarec.data.ratings import FeatureTable
+from metarec.data.ratings import FeatureTable, Ratings
+from metarec.data.tasks import PackedTasks
 from metarec.errors import InputError
+from metarec.nets.base import known_rows
 
 
 def lookup(table: Tensor, index: Tensor, sparse: bool = False) -> Tensor:
@@ -178,7 +180,7 @@ class Embedder(nn.Module):
 
 
 class AttributeEncoder(nn.Module):
-    """Embeds users by their attributes, and items by their attributes and ids.
+    """Embeds users by their attributes, and items by their attributes and ids; has what a `Net` asks of its encoder.
 
     Args:
         schema: counts and attribute sizes of the data.
@@ -201,6 +203,20 @@ class AttributeEncoder(nn.Module):
         super().__init__()
         self.user = Embedder(schema["users"], schema["user_features"], user_features, width, False, std, sparse)
         self.item = Embedder(schema["items"], schema["item_features"], item_features, width, True, std, sparse)
+
+    def encode_user(self, task: Tensor) -> Tensor:
+        """What the encoder says of users (T,) alone, (T, 1, D)."""
+        user: Tensor = self.user(task[:, None])
+        return user
+
+    def tables(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
+        """What `Net.table_rows` returns."""
+        return named_tables(self, {"user": task[:, None], "item": item})
+
+    def fill(self, ratings: Ratings, train: PackedTasks) -> None:
+        """Take over the attributes of the training tasks' users and items."""
+        self.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
+        self.item.fill(ratings.item_features, known_rows(len(ratings.item_ids), train.item))
 
 
 def named_tables(encoder: nn.Module, index: dict[str, Tensor]) -> dict[str, Tensor]:

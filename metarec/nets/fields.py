@@ -49,17 +49,13 @@ class FieldEncoder(AttributeEncoder):
 
     def tables(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """What `Net.table_rows` returns."""
-        user = task[:, None]
-        return named_tables(self, {"user": user, "user_linear": user, "item": item, "item_linear": item})
+        return super().tables(task, item) | named_tables(self, {"user_linear": task[:, None], "item_linear": item})
 
     def fill(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over the attributes of the training tasks' users and items."""
-        users = known_rows(len(ratings.user_ids), train.task)
-        items = known_rows(len(ratings.item_ids), train.item)
-        for embedder in (self.user, self.user_linear):
-            embedder.fill(ratings.user_features, users)
-        for embedder in (self.item, self.item_linear):
-            embedder.fill(ratings.item_features, items)
+        super().fill(ratings, train)
+        self.user_linear.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
+        self.item_linear.fill(ratings.item_features, known_rows(len(ratings.item_ids), train.item))
 
 
 def total(fields: Tensor, width: int) -> Tensor:

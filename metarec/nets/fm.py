@@ -6,8 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least
 from metarec.nets.base import Encoded, Linear, Net, Schema
 from metarec.nets.dense import by_row
@@ -132,22 +130,9 @@ class FM(Net):
         self.encoder = FMEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = FMDecoder(width, std)
 
-    def encode_user(self, task: Tensor) -> Tensor:
-        """What the encoder says of users alone, (T, 1, fields * D + 1)."""
-        return self.encoder.encode_user(task)
-
     @torch.no_grad()
     def start_from_factors(self, vector: Tensor, bias: Tensor) -> None:
         """Take item vectors (items, D) and biases (items, 1) of a matrix factorisation; all other features get 0."""
         for name, parameter in self.named_parameters():
             found = {"encoder.item.table.id": vector, "encoder.item_linear.table.id": bias}.get(name)
             parameter.zero_() if found is None else parameter.copy_(found)
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

@@ -6,8 +6,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Linear, Net, Schema
 from metarec.nets.features import Dense
@@ -98,17 +96,3 @@ class GMF(Net):
         below_one(dropout=dropout)
         self.encoder = NeuMFEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = GMFDecoder(width, dropout, std)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """User vectors (T, 1, D) alone."""
-        user: Tensor = self.encoder.user(task[:, None])
-        return user
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

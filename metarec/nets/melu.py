@@ -7,22 +7,24 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least
-from metarec.nets.base import Encoded, Net, Schema, known_rows
+from metarec.nets.base import Encoded, Net, Schema
 from metarec.nets.dense import DenseDecoder, DenseInputs
-from metarec.nets.features import AttributeEncoder, Dense, named_tables
+from metarec.nets.features import AttributeEncoder, Dense
 
 
 class MeLUEncoder(AttributeEncoder):
     """User and item vectors: the vectors of all attributes, and of the item's id, one beside the other."""
 
+    def encode_user(self, task: Tensor) -> Tensor:
+        """User vectors (T, 1, D) alone."""
+        return torch.cat(self.user.parts(task[:, None]), dim=-1)
+
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""
-        user, vectors = self.user.parts(task[:, None]), self.item.parts(item)
-        bias = torch.zeros(item.shape, dtype=vectors[0].dtype, device=item.device)
-        return Encoded(torch.cat(user, dim=-1), torch.cat(vectors, dim=-1), bias)
+        vectors = torch.cat(self.item.parts(item), dim=-1)
+        bias = torch.zeros(item.shape, dtype=vectors.dtype, device=item.device)
+        return Encoded(self.encode_user(task), vectors, bias)
 
 
 class MeLUDecoder(DenseDecoder):
@@ -59,11 +61,14 @@ class MeLUNet(Net):
         schema: counts and attribute sizes of the data; linked from the data in configurations.
         user_features: user attributes to use, at least one.
         item_features: item attributes to use.
-        width: width of the vector of each attribute.
-        hidden: widths of the dense layers.
-        std: standard deviation of initial vectors.
+        width: width of the vector of each attribute, >= 1.
+        hidden: widths of the dense layers, at least one.
+        std: standard deviation of initial vectors, >= 0.
         sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
             needs the optimizer `metarec.optim.RowAdamW`.
+
+    Raises:
+        InputError: a number is out of range, there is no user attribute, or a feature is not in the data.
     """
 
     encoder: MeLUEncoder
@@ -90,17 +95,3 @@ class MeLUNet(Net):
         at_least(0, std=std)
         self.encoder = MeLUEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = MeLUDecoder(len(user_features) * width, (len(item_features) + 1) * width, hidden)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """User vectors (T, 1, D) alone."""
-        return torch.cat(self.encoder.user.parts(task[:, None]), dim=-1)
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return named_tables(self.encoder, {"user": task[:, None], "item": item})
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
-        self.encoder.item.fill(ratings.item_features, known_rows(len(ratings.item_ids), train.item))
-        self.decoder.mean.fill_(float(train.rating.mean()))

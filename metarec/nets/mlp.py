@@ -7,8 +7,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Net, Schema
 from metarec.nets.dense import DenseDecoder, DenseInputs
@@ -95,17 +93,3 @@ class MLP(Net):
         below_one(dropout=dropout)
         self.encoder = NeuMFEncoder(schema, user_features, item_features, width, std, sparse)
         self.decoder = MLPDecoder(width, hidden, dropout, std)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """User vectors (T, 1, D) alone."""
-        user: Tensor = self.encoder.user(task[:, None])
-        return user
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

@@ -29,18 +29,16 @@ class NeuMFEncoder(AttributeEncoder):
 
     def forward(self, task: Tensor, item: Tensor) -> Encoded:
         """Encode users (T,) and items (T, R)."""
-        return Encoded(self.user(task[:, None]), self.item(item), self.item_bias(item).squeeze(-1))
+        return Encoded(self.encode_user(task), self.item(item), self.item_bias(item).squeeze(-1))
 
     def tables(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
         """What `Net.table_rows` returns."""
-        return named_tables(self, {"user": task[:, None], "item": item, "item_bias": item})
+        return super().tables(task, item) | named_tables(self, {"item_bias": item})
 
     def fill(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over the attributes of the training tasks' users and items."""
-        self.user.fill(ratings.user_features, known_rows(len(ratings.user_ids), train.task))
-        items = known_rows(len(ratings.item_ids), train.item)
-        self.item.fill(ratings.item_features, items)
-        self.item_bias.fill(FeatureTable(), items)
+        super().fill(ratings, train)
+        self.item_bias.fill(FeatureTable(), known_rows(len(ratings.item_ids), train.item))
 
 
 class NeuMFDecoder(DenseDecoder):
@@ -92,13 +90,16 @@ class NeuMF(Net):
         schema: counts and attribute sizes of the data; linked from the data in configurations.
         user_features: user attributes to use.
         item_features: item attributes to use.
-        gmf: width of the GMF branch.
-        mlp: width of the MLP branch's input, of user and item each.
-        hidden: widths of the MLP's layers.
-        dropout: share of the item vector's entries that training drops.
-        std: standard deviation of initial vectors.
+        gmf: width of the GMF branch, >= 1.
+        mlp: width of the MLP branch's input, of user and item each, >= 1.
+        hidden: widths of the MLP's layers, at least one.
+        dropout: share of the item vector's entries that training drops, >= 0 and < 1.
+        std: standard deviation of initial vectors, >= 0.
         sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
             needs the optimizer `metarec.optim.RowAdamW`.
+
+    Raises:
+        InputError: a number is out of range, or a feature is not in the data.
     """
 
     encoder: NeuMFEncoder
@@ -128,17 +129,3 @@ class NeuMF(Net):
         below_one(dropout=dropout)
         self.encoder = NeuMFEncoder(schema, user_features, item_features, gmf + mlp, std, sparse)
         self.decoder = NeuMFDecoder(gmf, mlp, hidden, dropout, std)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """User vectors (T, 1, D) alone."""
-        user: Tensor = self.encoder.user(task[:, None])
-        return user
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

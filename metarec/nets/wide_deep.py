@@ -166,16 +166,3 @@ class WideDeep(Net):
         self.encoder = WideDeepEncoder(schema, user_features, item_features, cross, width, std, sparse)
         fields = len(user_features), len(item_features) + 1
         self.decoder = WideDeepDecoder(*fields, self.encoder.values, width, hidden, dropout, std)
-
-    def encode_user(self, task: Tensor) -> Tensor:
-        """What the encoder says of users alone, (T, 1, values + fields * D + 1)."""
-        return self.encoder.encode_user(task)
-
-    def table_rows(self, task: Tensor, item: Tensor) -> dict[str, Tensor]:
-        """The tables of the encoder."""
-        return self.encoder.tables(task, item)
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Fill attribute tables and the global mean from the training tasks."""
-        self.encoder.fill(ratings, train)
-        self.decoder.mean.fill_(float(train.rating.mean()))

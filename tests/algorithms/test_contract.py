@@ -24,7 +24,7 @@ from metarec.algorithms.gradient.reptile import Reptile
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.plain.dropout_net import DropoutNet
 from metarec.algorithms.plain.pretrain import Pretrain
-from metarec.algorithms.update_rules import MetaCurvature, MetaSGD, UpdateRule
+from metarec.algorithms.update_rules import Kronecker, MetaCurvature, MetaSGD, UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.ease import EASE
 from metarec.baselines.mapped import Mapped
@@ -37,20 +37,24 @@ from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap, OrderedLogit
 from metarec.optim import decay_groups
-from tests.conftest import tiny_net
+from tests.conftest import tiny_melu, tiny_net
 
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
     "fomaml": lambda net: MAML(net, ["all"], adaptation_steps=2, first_order=True),
     "anil": lambda net: MAML(net, ["head"], adaptation_steps=2),
+    "melu": lambda net: MAML(net, ["decision"], 0.05, adaptation_steps=1, engine="fused"),
     "meta_sgd": lambda net: MAML(net, ["decision"], adaptation_steps=2, update_rule=MetaSGD),
     "meta_curvature": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=MetaCurvature),
+    "kronecker": lambda net: MAML(net, ["all"], 0.01, adaptation_steps=2, update_rule=Kronecker),
     "reptile": lambda net: Reptile(net, ["user_prior", "decision"], adaptation_steps=3),
     "maml_plus_plus": lambda net: MAMLPlusPlus(net, ["all"], 0.05, adaptation_steps=2, multi_step_steps=10**9),
     "implicit_maml": lambda net: ImplicitMAML(net, ["all"], 0.05, adaptation_steps=3),
     "mamo": lambda net: MAMO(net, ["all"], inner_lr=0.05, adaptation_steps=2).eval(),  # in training, its loss writes
     "pretrain": lambda net: Pretrain(net, adaptation_steps=0),
-    "finetune": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
+    "finetune_all": lambda net: Pretrain(net, ["all"], adaptation_steps=3),  # and from scratch: its net stays as drawn
+    "finetune_head": lambda net: Pretrain(net, ["head"], adaptation_steps=3),
+    "finetune_user_prior": lambda net: Pretrain(net, ["user_prior"], adaptation_steps=3, shrinkage=5.0),
     "ridge_head": RidgeHead,
     "ridge_head_mapped": lambda net: RidgeHead(net, loss="absolute_error", output=MonotoneMap()),
     "ridge_head_ordered": lambda net: RidgeHead(net, loss="absolute_error", output=OrderedLogit()),
@@ -75,10 +79,17 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "user_knn": lambda net: UserKNN(net, neighbours=5),
     "ease": lambda net: EASE(net, penalty=3.0),
     "als_mapped": lambda net: Mapped(net, AlternatingLeastSquares),
+    "item_knn_mapped": lambda net: Mapped(net, lambda own: ItemKNN(own, neighbours=3)),
 }
 EVERY = {**TRAINED, **CLOSED}
+NETS: dict[str, Callable[[Ratings], Net]] = {"melu": tiny_melu}
+"""Nets of those that are defined on one; all others stand on NeuMF."""
 STILL = ("pretrain", "random", "global_mean", "item_mean", "popularity")
 """Those that nothing adapts in; all others must follow the support labels."""
+
+
+def make(name: str, ratings: Ratings) -> Algorithm:
+    return EVERY[name](NETS.get(name, tiny_net)(ratings))
 
 
 @pytest.fixture(params=EVERY)
@@ -88,7 +99,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def algorithm(name: str, ratings: Ratings) -> Algorithm:
-    made = EVERY[name](tiny_net(ratings))
+    made = make(name, ratings)
     made.prepare(ratings, pack(ratings, np.arange(len(ratings))))
     return made.eval()
 
@@ -149,7 +160,7 @@ def test_support_labels_matter_where_something_adapts(name: str, algorithm: Algo
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_loss_is_a_scalar_with_gradients(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
-    algorithm = TRAINED[kind](tiny_net(ratings))
+    algorithm = make(kind, ratings)
     loss = algorithm.loss(batch)
     loss.backward()
     assert loss.shape == ()
@@ -158,7 +169,7 @@ def test_loss_is_a_scalar_with_gradients(kind: str, ratings: Ratings, batch: Tas
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
-    algorithm = TRAINED[kind](tiny_net(ratings))
+    algorithm = make(kind, ratings)
     wider = batch._replace(support=padded(batch.support, 4), query=padded(batch.query, 2))
     torch.testing.assert_close(algorithm.loss(wider), algorithm.loss(batch))
     support, query = (Rows(*(column.flip(0, 1) for column in rows)) for rows in (batch.support, batch.query))
@@ -166,12 +177,24 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
 
 
 @pytest.mark.parametrize(
-    "kind", ["maml", "fomaml", "anil", "meta_sgd", "meta_curvature", "implicit_maml", "mamo", "dropout_net"]
+    "kind",
+    [
+        "maml",
+        "fomaml",
+        "anil",
+        "melu",
+        "meta_sgd",
+        "kronecker",
+        "meta_curvature",
+        "implicit_maml",
+        "mamo",
+        "dropout_net",
+    ],
 )
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
     2 (rating - prediction) / (tasks x rows), with the prediction of the model adapted to the support set."""
-    algorithm = TRAINED[kind](tiny_net(ratings)).eval()
+    algorithm = make(kind, ratings).eval()
     rating = batch.query.rating.clone().requires_grad_()
     algorithm.loss(batch._replace(query=batch.query._replace(rating=rating))).backward()
     sizes = batch.query.mask.sum(1, keepdim=True)
@@ -190,11 +213,11 @@ def test_pretraining_is_the_unadapted_loss_on_all_rows(ratings: Ratings, batch: 
 @pytest.mark.parametrize("kind", CLOSED)
 def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     with pytest.raises(NotImplementedError, match="use `metarec test`"):
-        CLOSED[kind](tiny_net(ratings)).loss(batch)
+        make(kind, ratings).loss(batch)
 
 
-@pytest.mark.parametrize("make", [MAML, ImplicitMAML, Pretrain])
-def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
+@pytest.mark.parametrize("kind", [MAML, ImplicitMAML, Pretrain])
+def test_an_inner_loop_that_cannot_run_is_refused(kind: type, net: Net) -> None:
     for options in (
         {"inner_lr": 0.0},
         {"inner_lr": float("nan")},
@@ -202,7 +225,7 @@ def test_an_inner_loop_that_cannot_run_is_refused(make: type, net: Net) -> None:
         {"shrinkage": -1.0},
     ):
         with pytest.raises(InputError, match=f"{next(iter(options))} .*: give a (rate > 0|number >= 0)"):
-            make(net, ["all"], **options)
+            kind(net, ["all"], **options)
 
 
 def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
@@ -216,10 +239,10 @@ def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
             MAML(net, ["all"], **options)
 
 
-@pytest.mark.parametrize("kind", ["meta_sgd", "meta_curvature", "maml_plus_plus", "ridge_head", "lwa"])
+@pytest.mark.parametrize("kind", ["meta_sgd", "kronecker", "meta_curvature", "maml_plus_plus", "ridge_head", "lwa"])
 def test_learned_settings_do_not_decay(kind: str, ratings: Ratings) -> None:
     """Weight decay alone, without gradients, must leave learned rates, transforms and penalties where they are."""
-    algorithm = TRAINED[kind](tiny_net(ratings))
+    algorithm = make(kind, ratings)
     own = {name: parameter.detach().clone() for name, parameter in algorithm.named_parameters()}
     optimizer = torch.optim.AdamW(decay_groups(algorithm, algorithm.undecayed), lr=0.1, weight_decay=1.0)
     for parameter in algorithm.parameters():

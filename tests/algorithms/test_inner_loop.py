@@ -92,6 +92,9 @@ class Line(Net):
 
         self.encoder, self.decoder = Values(), Slope()
 
+    def table_rows(self, task: torch.Tensor, item: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {}
+
 
 @pytest.mark.parametrize("first_order", [False, True])
 def test_meta_gradient_by_hand(first_order: bool) -> None:

@@ -1,7 +1,10 @@
 """Learned update rules against their formula, written as a loop over tasks."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+from torch import Tensor
 
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.gradient.maml import MAML
@@ -9,6 +12,7 @@ from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, TaskBatch, alone
+from metarec.nets.base import Net
 from tests.algorithms.engines.cases import NETS, drawn
 
 
@@ -28,21 +32,54 @@ def test_every_learned_rule_starts_as_a_plain_gradient_step(
     torch.testing.assert_close(*scores, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("net", NETS)
-def test_meta_curvature_multiplies_a_gradient_from_both_sides(ratings: Ratings, batch: TaskBatch, net: str) -> None:
-    made = NETS[net](ratings)
-    algorithm = MAML(made, ["all"], 0.3, 1, update_rule=MetaCurvature).double()
+def off_its_start(net: Net, rule: type) -> MAML:
+    """A step of 0.3 that adapts everything by a learned rule at random values."""
+    algorithm = MAML(net, ["all"], 0.3, 1, update_rule=rule).double()
     torch.manual_seed(2)
     with torch.no_grad():
         for parameter in algorithm.rule.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
+    return algorithm
+
+
+def gradients(algorithm: MAML, batch: TaskBatch) -> Iterator[tuple[int, int, str, Tensor]]:
+    """Number of each task, number and name of each parameter that adapts, and the support loss's gradient in it."""
+    net, names = algorithm.net, algorithm.inner_loop.names
+    for task in range(len(batch.task)):
+        one = alone(batch, task)
+        loss = SQUARED_ERROR.of_tasks(score(net, {}, one.task, one.support.item), one.support).sum()
+        found = torch.autograd.grad(loss, [net.get_parameter(name) for name in names])
+        yield from ((task, number, name, found[number]) for number, name in enumerate(names))
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_meta_sgd_multiplies_a_gradient_element_by_element(ratings: Ratings, batch: TaskBatch, net: str) -> None:
+    algorithm = off_its_start(NETS[net](ratings), MetaSGD)
     fast = algorithm.adapt(batch.task, batch.support)
-    transforms = algorithm.rule.update.transforms_modules
-    for number in range(len(batch.task)):
-        one = alone(batch, number)
-        loss = SQUARED_ERROR.of_tasks(score(made, {}, one.task, one.support.item), one.support).sum()
-        for name, learned in zip(algorithm.inner_loop.names, transforms, strict=True):
-            weight = made.get_parameter(name)
-            [gradient] = torch.autograd.grad(loss, weight, retain_graph=True)
-            turned = learned.mc * gradient if weight.dim() == 1 else learned.mc_in @ gradient @ learned.mc_out
-            torch.testing.assert_close(fast[name][number], weight - 0.3 * turned, rtol=0, atol=1e-12)
+    for task, number, name, gradient in gradients(algorithm, batch):
+        expected = algorithm.net.get_parameter(name) - algorithm.rule.rates[number] * gradient
+        torch.testing.assert_close(fast[name][task], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_kronecker_multiplies_a_gradient_from_both_sides(ratings: Ratings, batch: TaskBatch, net: str) -> None:
+    """By L = A'A and R = B'B of learned A and B; a vector is a matrix of one column."""
+    algorithm = off_its_start(NETS[net](ratings), Kronecker)
+    fast = algorithm.adapt(batch.task, batch.support)
+    for task, number, name, gradient in gradients(algorithm, batch):
+        learned = algorithm.rule.update.transforms_modules[number].transform
+        left, right = learned.left.T @ learned.left, learned.right.T @ learned.right
+        turned = (left @ gradient.reshape(len(left), len(right)) @ right).reshape(gradient.shape)
+        expected = algorithm.net.get_parameter(name) - 0.3 * turned
+        torch.testing.assert_close(fast[name][task], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_meta_curvature_multiplies_a_gradient_from_both_sides(ratings: Ratings, batch: TaskBatch, net: str) -> None:
+    algorithm = off_its_start(NETS[net](ratings), MetaCurvature)
+    fast = algorithm.adapt(batch.task, batch.support)
+    for task, number, name, gradient in gradients(algorithm, batch):
+        learned = algorithm.rule.update.transforms_modules[number]
+        turned = learned.mc * gradient if gradient.dim() == 1 else learned.mc_in @ gradient @ learned.mc_out
+        expected = algorithm.net.get_parameter(name) - 0.3 * turned
+        torch.testing.assert_close(fast[name][task], expected, rtol=0, atol=1e-12)

@@ -69,6 +69,20 @@ def test_support_sizes_are_drawn_evenly() -> None:
     assert (counts - 2000).abs().max() < 150
 
 
+def test_a_short_task_keeps_its_query_set_before_its_support_set_grows() -> None:
+    """Of 23 ratings or fewer the support set is the smallest, of 3; each rating more is one more at most."""
+    lengths = torch.tensor([4, 22, 23, 24, 40, 200])
+    offset = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    tasks = PackedTasks(torch.arange(1, 7), offset, torch.arange(313) + 1, torch.zeros(313))
+    chosen = torch.arange(6).repeat(2000)
+    for query, largest in ((20, [3, 3, 3, 4, 20, 60]), (None, [3, 21, 22, 23, 39, 60])):
+        batch = draw(tasks, chosen, EpisodeSizes(3, 60, query), torch.Generator().manual_seed(0), True)
+        support, asked = (rows.mask.sum(1).view(2000, 6) for rows in (batch.support, batch.query))
+        assert support.min(dim=0).values.tolist() == [3] * 6
+        assert support.max(dim=0).values.tolist() == largest
+        assert torch.equal(asked, (lengths - support).clamp(max=query or 200))
+
+
 def test_every_rating_is_drawn_equally_often() -> None:
     chosen = torch.zeros(8000, dtype=torch.int64)
     batch = draw(TASKS, chosen, EpisodeSizes(3, 3, 1), torch.Generator().manual_seed(0), True)

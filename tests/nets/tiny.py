@@ -12,14 +12,16 @@ from metarec.nets.base import Net
 from metarec.nets.deep_fm import DeepFM
 from metarec.nets.fm import FM
 from metarec.nets.gmf import GMF
+from metarec.nets.melu import MeLUNet
 from metarec.nets.mlp import MLP
+from metarec.nets.ncf import NeuMF
 from metarec.nets.wide_deep import WideDeep
 
 
 def tiny(kind: type[Net], ratings: Ratings, **options: object) -> Net:
     """A small net of a kind."""
     torch.manual_seed(0)
-    arguments: dict = {"user_features": ["group"], "item_features": ["genre"], "width": 3, **options}
+    arguments: dict = {"user_features": ["group"], "item_features": ["genre"], **options}
     net = kind(ratings.schema, **arguments)
     net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
     with torch.no_grad():
@@ -28,7 +30,14 @@ def tiny(kind: type[Net], ratings: Ratings, **options: object) -> Net:
     return net
 
 
-KINDS: dict[str, type[Net]] = {"gmf": GMF, "mlp": MLP, "fm": FM, "wide_deep": WideDeep, "deep_fm": DeepFM}
+KINDS: dict[str, type[Net]] = {
+    "neumf": NeuMF, "melu": MeLUNet, "gmf": GMF, "mlp": MLP, "fm": FM, "wide_deep": WideDeep, "deep_fm": DeepFM
+}  # fmt: skip
+SIZES: dict[str, dict] = {
+    "neumf": {"gmf": 4, "mlp": 3, "hidden": [6, 4]},
+    "gmf": {"width": 3},
+    "fm": {"width": 3},
+}
 TINY: dict[str, Callable[..., Net]] = {
-    name: partial(tiny, kind, **({} if name in ("gmf", "fm") else {"hidden": [5, 4]})) for name, kind in KINDS.items()
+    name: partial(tiny, kind, **SIZES.get(name, {"width": 3, "hidden": [5, 4]})) for name, kind in KINDS.items()
 }

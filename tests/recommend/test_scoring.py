@@ -103,6 +103,7 @@ def test_scores_are_the_algorithms_own(
         (lambda net: MAML(net, ["head"], adaptation_steps=0), "there is no inner step"),
         (lambda net: MAML(net, ["decision"], update_rule=MetaSGD), "the update rule is not a plain gradient step"),
         (lambda net: Pretrain(net, ["head"], adaptation_steps=2), ""),
+        (lambda net: MAML(net, ["decision"], 0.1, 3, loss="absolute_error"), ""),
         (AlternatingLeastSquares, "AlternatingLeastSquares has its own way to adapt or predict"),
     ],
 )

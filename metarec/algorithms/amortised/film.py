@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from metarec.errors import InputError, at_least
 from metarec.messages import one_of
@@ -91,12 +91,21 @@ class TaskPool(nn.Module):
         return share, embedding + share @ self.centroid
 
 
-def sharpening(share: Tensor) -> Tensor:
+def sharpening(share: Tensor, everywhere: bool = False) -> Tensor:
     """How far the shares (T, K) of T tasks are from sharper and more even ones, a scalar >= 0.
 
     The mean over tasks of KL(d || c), where d_ik ~ c_ik^2 / sum_i c_ik, which sums to 1 in each task, counts as
     constant (Xie et al., ICML 2016, arXiv 1511.06335).
+
+    Args:
+        share: c, each > 0.
+        everywhere: whether sum_i goes over the tasks of all processes, where there are several; then each of them must
+            call this. As d is constant, the mean of equally many tasks' gradients in each is that of one process.
     """
-    target = (share.square() / share.sum(dim=0)).detach()
+    own = share.detach()
+    total = own.sum(dim=0)
+    if everywhere and distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(total)
+    target = own.square() / total
     target = target / target.sum(dim=1, keepdim=True)
     return (target * (target / share).log()).sum(dim=1).mean()

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.algorithms.amortised.sets import SetEncoder, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import SetEncoder, vector_widths
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.nets.base import Net, linear_width
 

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.algorithms.amortised.sets import mlp, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import mlp, vector_widths
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import at_least
 from metarec.nets.base import Encoded, Net

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.amortised.ids import IdVectors, frozen_attributes, frozen_encoding
-from metarec.algorithms.amortised.sets import vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.inner_loop import InnerLoop
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import vector_widths
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError, below_one

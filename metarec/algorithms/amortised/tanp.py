@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.amortised.film import ModulationName, TaskPool, modulation_named, sharpening
-from metarec.algorithms.amortised.sets import SetEncoder, vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import SetEncoder, vector_widths
 from metarec.data.tasks import Rows, TaskBatch, joined
 from metarec.errors import at_least
 from metarec.nets.base import Net
@@ -64,7 +64,8 @@ class TaNP(Algorithm):
     over tasks of query loss + beta KL(q(z | support and query) || q(z | support)), plus `cluster_weight` times
     `sharpening`, which draws the tasks of a batch to clusters. To predict, z is the mean of q(z | support), and no
     query label is seen; the same mean stands for the draw in the loss of a module in evaluation mode. Zero-shot is the
-    prediction from an empty support set.
+    prediction from an empty support set. Of several processes each draws z for its own tasks, so that training is not
+    to the last digit that of one; the clustering is over the tasks of all.
 
     Deviations: the net's score is corrected, and e is encoded instead of the rating; means over rows are shrunk, unless
     `shrinkage` is 0; MLPs over rows have one hidden layer. The authors' code does otherwise in four points: it counts
@@ -127,7 +128,8 @@ class TaNP(Algorithm):
         share, embedding = self._embedded(support, batch.support)
         z = posterior.sample() if self.training else posterior.mean
         of_query = self.outer_loss.of_tasks(self._decoded(query, z, embedding), batch.query)
-        return (of_query + self.beta * posterior.kl(prior)).mean() + self.cluster_weight * sharpening(share)
+        clustering = sharpening(share, everywhere=self.training)
+        return (of_query + self.beta * posterior.kl(prior)).mean() + self.cluster_weight * clustering
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Each user's `latent`, (T, latent), and `embedding`, (T, embedding)."""

@@ -6,13 +6,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from metarec.algorithms.amortised.sets import vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines.base import encode, require_gradients, score
 from metarec.algorithms.engines.batched import few_parts
 from metarec.algorithms.gradient.memories import Memories
 from metarec.algorithms.inner_loop import FastWeights, InnerLoop, adapting, stacked
 from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.sets import vector_widths
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net

@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.algorithms.amortised.sets import vector_widths
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, loss_named, shares
+from metarec.algorithms.sets import vector_widths
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import at_least, below_one
 from metarec.nets.base import Encoded, Net

@@ -16,18 +16,24 @@ from metarec.nets.base import Net
 class Pretrain(Algorithm):
     """Joint training without an inner loop; adaptation happens for new users only.
 
-    The outer loss is the mean over tasks of the net's loss on support and query set together, without
-    adaptation. With ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the
-    parameters `adapts`. Which steps and rate to fine-tune with is chosen on validation users by the callback
-    `SelectAdaptation`.
+    The outer loss is the mean over T tasks of the net's loss on their n_i ratings, support and query set together,
+
+        1/T sum_i 1/n_i sum_r loss(score_theta(i, r), rating_ir).
+
+    A new user's parameters are theta_i = theta - inner_lr * grad L_support_i(theta), `adaptation_steps` times. With
+    ``adaptation_steps=0`` this is the zero-shot row of a table; with more, fine-tuning of the parameters `adapts`.
+    Which steps and rate to fine-tune with is chosen on validation users by the callback `SelectAdaptation`.
 
     Args:
         net: the net to train; given by the configuration.
         adapts: which parameters fine-tuning changes: groups of the net such as `all` or `head`, or patterns.
-        inner_lr: step size of fine-tuning.
-        adaptation_steps: number of fine-tuning steps on a new user's support set.
-        shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`.
+        inner_lr: step size of fine-tuning, > 0.
+        adaptation_steps: number of fine-tuning steps on a new user's support set, >= 0.
+        shrinkage: pseudo-ratings without error in each support set, >= 0, see `InnerLoop`.
         loss: of both training and fine-tuning.
+
+    Raises:
+        InputError: nothing adapts, a number is out of range, or there is no such loss.
     """
 
     def __init__(

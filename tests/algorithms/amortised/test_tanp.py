@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributions import Normal, kl_divergence
 
 from metarec.algorithms.amortised.film import FiLM, GatingFiLM, TaskPool, sharpening
@@ -198,6 +198,33 @@ def test_clusters_are_sharpened_towards_targets_that_do_not_move() -> None:
     target = target / target.sum(dim=1, keepdim=True)
     torch.testing.assert_close(logit.grad, (share.detach() - target) / 6)  # the slope of cross-entropy
     assert float(sharpening(torch.eye(3).clamp(min=1e-6))) == pytest.approx(0, abs=1e-4)
+
+
+def test_processes_with_half_the_tasks_each_sharpen_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    logit = torch.randn(8, 3, dtype=torch.float64).requires_grad_()
+    whole = sharpening(logit.softmax(dim=1))
+    halves = logit.softmax(dim=1).split(4)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    losses = []
+    for own, other in (halves, halves[::-1]):
+        monkeypatch.setattr(distributed, "all_reduce", lambda total, other=other: total.add_(other.detach().sum(dim=0)))
+        losses.append(sharpening(own, everywhere=True))
+    mean = torch.stack(losses).mean()
+    torch.testing.assert_close(mean, whole, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad(loss, logit, retain_graph=True)[0] for loss in (mean, whole)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-12)
+
+
+def test_processes_meet_in_training_alone(algorithm: TaNP, batch: TaskBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluation may give one process more batches than another, which would then wait for ever."""
+    met: list[torch.Size] = []
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "all_reduce", lambda total: met.append(total.shape))
+    algorithm.eval().loss(double(batch))
+    assert not met
+    algorithm.train().loss(double(batch))
+    assert met == [(3,)]
 
 
 def test_a_task_at_a_centroid_belongs_to_its_cluster() -> None:

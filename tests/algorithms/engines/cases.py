@@ -9,10 +9,9 @@ from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Bucket, EpisodeSizes, Rows, TaskBatch, pack
 from metarec.nets.base import Net
-from tests.conftest import tiny_melu, tiny_net
 from tests.nets.tiny import TINY
 
-NETS = {"melu": tiny_melu, "neumf": tiny_net, **TINY}
+NETS = TINY
 
 
 def drawn(ratings: Ratings, sizes: EpisodeSizes, tasks: int, seed: int, dtype: torch.dtype, loss: str) -> TaskBatch:
@@ -23,7 +22,7 @@ def drawn(ratings: Ratings, sizes: EpisodeSizes, tasks: int, seed: int, dtype: t
     order = length.argsort()
     sides = []
     for rows in (batch.support, batch.query):
-        rating = rows.rating.to(dtype) if loss == "squared_error" else (rows.rating.to(dtype) - 1) / 4
+        rating = (rows.rating.to(dtype) - 1) / 4 if loss == "binary_cross_entropy" else rows.rating.to(dtype)
         sides.append(Rows(*(column[order] for column in rows._replace(rating=rating))))
     length, cut, query = length[order], tasks // 2, batch.query.mask.shape[1]
     buckets = (Bucket(0, cut, int(length[:cut].max()), query), Bucket(cut, tasks, int(length.max()), query))

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.losses import loss_named
 from metarec.algorithms.update_rules import Kronecker, MetaCurvature, MetaSGD
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes
@@ -29,6 +30,7 @@ SETS = [
     ("fm", ["all"]),
     ("gmf", ["all"]),
 ]
+LOSSES = ["squared_error", "absolute_error", "binary_cross_entropy"]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 
 
@@ -54,7 +56,7 @@ def assert_equal_to_loop(
 
 @pytest.mark.parametrize("engine", ["batched", "fused"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_every_engine_equals_the_loop(
     steps=st.integers(0, 4),
     shrinkage=st.sampled_from([0.0, 1.7, 2.5]),
     first_order=st.booleans(),
-    loss=st.sampled_from(["squared_error", "binary_cross_entropy"]),
+    loss=st.sampled_from(LOSSES),
 )
 def test_random_lengths_and_padding(
     ratings: Ratings, case: tuple[str, list[str]], engine: str, low: int, more: int, query: int, tasks: int, seed: int,
@@ -94,6 +96,37 @@ def test_random_lengths_and_padding(
 ) -> None:  # fmt: skip
     options = {"adaptation_steps": steps, "shrinkage": shrinkage, "first_order": first_order, "loss": loss}
     assert_equal_to_loop(ratings, *case, engine, EpisodeSizes(low, low + more, query), tasks, seed, **options)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_derivatives_of_losses_are_those_of_autograd_at_kinks_too(name: str) -> None:
+    loss, target = loss_named(name), torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64).expand(3, -1)
+    score = (target + torch.tensor([[0.0], [0.5], [-1.5]], dtype=torch.float64)).requires_grad_()
+    [slope] = torch.autograd.grad(loss.value(score, target).sum(), score, create_graph=True)
+    torch.testing.assert_close(loss.slope(score.detach(), target), slope.detach(), rtol=0, atol=1e-12)
+    curvature = torch.autograd.grad(slope.sum(), score)[0] if slope.requires_grad else torch.zeros_like(score)
+    torch.testing.assert_close(loss.curvature(score.detach(), target), curvature, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("adapts", [["decision"], ["all"]])
+@pytest.mark.parametrize("engine", ["batched", "fused"])
+def test_a_row_predicted_exactly_pulls_nowhere(
+    ratings: Ratings, engine: str, adapts: list[str], steps: int, first_order: bool
+) -> None:
+    """At the kink of the absolute error, which the net's score of every other row meets, all engines take slope 0."""
+    batch, found = drawn(ratings, EpisodeSizes(2, 6, 5), 8, 0, torch.float64, "absolute_error"), []
+    for own in ("loop", engine):
+        net = NETS["melu"](ratings).double()
+        with torch.no_grad():
+            net.decoder.head.weight.zero_()
+            net.decoder.head.bias.zero_()
+        rating = torch.where(torch.arange(batch.support.mask.shape[1]) % 2 == 0, net.decoder.mean, batch.support.rating)
+        met = batch._replace(support=batch.support._replace(rating=rating))
+        options = {"adaptation_steps": steps, "first_order": first_order, "loss": "absolute_error"}
+        found.append(meta_gradient(net, met, own, adapts, **options))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("first_order", [False, True])

@@ -1,4 +1,4 @@
-"""What amortised methods share: widths of a net's vectors, a multi-layer perceptron, an encoder of support sets."""
+"""What methods share that encode items: widths of vectors, a multi-layer perceptron, an encoder of support sets."""
 
 import itertools
 
