@@ -27,7 +27,8 @@ class Pretrain(Algorithm):
         inner_lr: step size of fine-tuning.
         adaptation_steps: number of fine-tuning steps on a new user's support set.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`.
-        loss: of both training and fine-tuning.
+        loss: of both training and fine-tuning: `squared_error` or `absolute_error` of ratings, or
+            `binary_cross_entropy` or `bpr` of clicks.
     """
 
     def __init__(

@@ -54,7 +54,7 @@ def assert_equal_to_loop(
 
 @pytest.mark.parametrize("engine", ["batched", "fused"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("loss", ["squared_error", "binary_cross_entropy", "bpr"])
 @pytest.mark.parametrize("first_order", [False, True])
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_every_engine_equals_the_loop(
     steps=st.integers(0, 4),
     shrinkage=st.sampled_from([0.0, 1.7, 2.5]),
     first_order=st.booleans(),
-    loss=st.sampled_from(["squared_error", "binary_cross_entropy"]),
+    loss=st.sampled_from(["squared_error", "binary_cross_entropy", "bpr"]),
 )
 def test_random_lengths_and_padding(
     ratings: Ratings, case: tuple[str, list[str]], engine: str, low: int, more: int, query: int, tasks: int, seed: int,
