@@ -26,17 +26,19 @@ from metarec.algorithms.plain.dropout_net import DropoutNet
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.algorithms.update_rules import MetaCurvature, MetaSGD, UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
-from metarec.baselines.ease import EASE
+from metarec.baselines.ease import EASE, ClickEASE
+from metarec.baselines.implicit_als import ImplicitALS
 from metarec.baselines.mapped import Mapped
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.baselines.neighbours import ItemKNN, UserKNN
 from metarec.baselines.popularity import Popularity
 from metarec.data.ratings import Ratings
+from metarec.data.sources import clicks
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap
-from tests.conftest import tiny_net
+from tests.conftest import clicked, tiny_net
 
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
@@ -74,7 +76,12 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "ease": lambda net: EASE(net, penalty=3.0),
     "als_mapped": lambda net: Mapped(net, AlternatingLeastSquares),
 }
-EVERY = {**TRAINED, **CLOSED}
+CLICKED: dict[str, Callable[[Net], Algorithm]] = {
+    "ease_clicks": lambda net: ClickEASE(net, penalty=3.0),
+    "implicit_als": lambda net: ImplicitALS(net, factors=4),
+}
+"""Those that work on clicks alone."""
+EVERY = {**TRAINED, **CLOSED, **CLICKED}
 STILL = ("pretrain", "random", "global_mean", "item_mean", "popularity")
 """Those that nothing adapts in; all others must follow the support labels."""
 
@@ -87,8 +94,16 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def algorithm(name: str, ratings: Ratings) -> Algorithm:
     made = EVERY[name](tiny_net(ratings))
-    made.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    given = clicks(ratings) if name in CLICKED else ratings
+    made.prepare(given, pack(given, np.arange(len(given))))
     return made.eval()
+
+
+@pytest.fixture
+def batch(request: pytest.FixtureRequest, batch: TaskBatch) -> TaskBatch:
+    """The common one, with clicks instead of ratings for those that work on clicks alone."""
+    name = request.getfixturevalue("name") if "name" in request.fixturenames else None
+    return clicked(batch) if name in CLICKED else batch
 
 
 def predicted(algorithm: Algorithm, batch: TaskBatch) -> torch.Tensor:
@@ -140,7 +155,8 @@ def test_support_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -
 
 
 def test_support_labels_matter_where_something_adapts(name: str, algorithm: Algorithm, batch: TaskBatch) -> None:
-    other = batch._replace(support=batch.support._replace(rating=6 - batch.support.rating))
+    mirror = 1 if name in CLICKED else 6
+    other = batch._replace(support=batch.support._replace(rating=mirror - batch.support.rating))
     changed = not torch.allclose(predicted(algorithm, other), predicted(algorithm, batch))
     assert changed == (name not in STILL)
 
@@ -185,10 +201,10 @@ def test_pretraining_is_the_unadapted_loss_on_all_rows(ratings: Ratings, batch: 
     torch.testing.assert_close(Pretrain(net).loss(batch), expected.mean())
 
 
-@pytest.mark.parametrize("kind", CLOSED)
+@pytest.mark.parametrize("kind", [*CLOSED, *CLICKED])
 def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     with pytest.raises(NotImplementedError, match="use `metarec test`"):
-        CLOSED[kind](tiny_net(ratings)).loss(batch)
+        EVERY[kind](tiny_net(ratings)).loss(batch)
 
 
 @pytest.mark.parametrize("make", [MAML, ImplicitMAML, Pretrain])
