@@ -22,6 +22,7 @@ class Negatives:
     never a negative of the support set, nor the reverse. So that no item is a negative of both sets either, each
     episode cuts the catalogue, which stands in random order, at a random place: its support set's negatives come from
     the half of the free items that follow, its query set's from the other half. Within a half, an item may come twice.
+    Each negative is any of the free items with the same probability.
 
     With p_0 < p_1 < ... the places in the catalogue of the items that a task has a rating of, p_j - j free items stand
     before place p_j. So the free item of number r stands at place r + |{j: p_j - j <= r}|: one search in sorted
@@ -51,13 +52,7 @@ class Negatives:
         offered = place[items] >= 0
         rated = np.bincount(owner[offered], minlength=number)
         self.free, self.first = len(catalogue) - rated, before(rated)
-        few = int((self.free < 2).sum())
-        if few:
-            raise InputError(
-                f"data.negatives {count}: {few} of {number} {stage} users have a rating of all {len(catalogue)} items "
-                "known in training, or of all but one, so that none is left to draw; give the scenario a max_ratings "
-                "(training users: train_max_ratings)"
-            )
+        _require_free(self.free, f"data.negatives {count}", stage, len(catalogue))
         ordered = np.sort(owner[offered] * len(catalogue) + place[items[offered]])
         self.free_before = ordered - runs(np.zeros_like(rated), rated)
 
@@ -103,6 +98,17 @@ class Negatives:
         passed = np.searchsorted(self.free_before, task * len(self.catalogue) + number, side="right")
         drawn: IntArray = self.catalogue[number + passed - self.first[task]]
         return drawn
+
+
+def _require_free(free: IntArray, option: str, stage: str, items: int) -> None:
+    """Refuse tasks with fewer than two free items, of which `free` has the numbers, (T,)."""
+    few = int((free < 2).sum())
+    if few:
+        raise InputError(
+            f"{option}: {few} of {len(free)} {stage} users have a rating of all {items} items known in training, or of "
+            "all but one, so that none is left to draw; give the scenario a max_ratings (training users: "
+            "train_max_ratings)"
+        )
 
 
 def _mixed(word: Words) -> Words:
