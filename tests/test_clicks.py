@@ -1,5 +1,6 @@
 """Clicks through the trainer: trained by losses of clicks, judged by AUC among negatives, whatever the algorithm."""
 
+import dataclasses
 import json
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from metarec import experiment
 from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.callbacks import BestCheckpoint, SelectAdaptation
@@ -125,3 +127,15 @@ def test_curves_of_clicks_do_not_depend_on_the_level_of_scores() -> None:
     with torch.no_grad():
         algorithm.net.decoder.user_bias += 3.0
     torch.testing.assert_close(curves(algorithm, batch, "clicks"), found, rtol=0, atol=1e-5)
+
+
+def test_only_auc_makes_a_table_of_clicks() -> None:
+    plan = experiment.load(Path("experiments/movielens-100k-clicks.yaml"))
+    for metric, message in (("mae", "metrics: no metric 'mae'; known are"), ("auc", "")):
+        asked = dataclasses.replace(plan, metrics=[metric])
+        jobs = experiment.expand(asked, Path("results"), seeds=[0], methods=["maml-bpr"])
+        if message:
+            with pytest.raises(InputError, match=message):
+                experiment.check(asked, jobs)
+        else:
+            experiment.check(asked, jobs)
