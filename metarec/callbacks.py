@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.trainer.states import TrainerFn
 
 from metarec.errors import InputError
-from metarec.metrics import functional
+from metarec.metrics.collection import TaskMetric
 
 
 class ProgressBar(RichProgressBar):
@@ -90,7 +90,7 @@ class AverageWeights(EMAWeightAveraging):
 class SelectAdaptation(Callback):
     """Before weights are judged or used, sets the number of steps and the step size that do best on validation users.
 
-    Every pair of the grid is tried; the smallest validation MAE wins. Test users play no part.
+    Every pair of the grid is tried; the best validation MAE wins, of clicks the best AUC. Test users play no part.
 
     Args:
         steps: numbers of steps to try.
@@ -126,11 +126,14 @@ class SelectAdaptation(Callback):
         loader = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
         batches = [trainer.strategy.batch_to_device(batch, pl_module.device) for batch in loader]
         best = math.inf
+        metric: Any = pl_module.main_metric
         for steps, rate in itertools.product(self.steps, self.rates):
             inner_loop.adaptation_steps, inner_loop.inner_lr = steps, rate
-            error = _mean_absolute_error(trainer, pl_module, batches)
-            if error < best:  # never, where a user's error is not a number
-                best, self.chosen = error, {"adaptation_steps": steps, "inner_lr": rate, "val_mae": error}
+            value = _mean_over_users(trainer, pl_module, batches, metric)
+            error = -value if metric.higher_is_better else value
+            if error < best:  # never, where a user's value is not a number
+                best = error
+                self.chosen = {"adaptation_steps": steps, "inner_lr": rate, f"val_{metric.name}": value}
         if not self.chosen:
             raise InputError(f"no rate of {self.rates} gives finite predictions; give smaller ones")
         inner_loop.adaptation_steps = int(self.chosen["adaptation_steps"])
@@ -138,13 +141,13 @@ class SelectAdaptation(Callback):
         self.seconds = time.perf_counter() - started
 
 
-def _mean_absolute_error(trainer: Trainer, module: Any, batches: Sequence[Any]) -> float:
-    """Mean over all validation users of the adapted model's absolute error; NaN if one user's is."""
-    errors = []
+def _mean_over_users(trainer: Trainer, module: Any, batches: Sequence[Any], metric: TaskMetric) -> float:
+    """Mean over all validation users of the adapted model's metric; NaN if one user's is."""
+    each = []
     for batch in batches:
         prediction = module.algorithm.adapted(batch.task, batch.support, batch.query.item)
-        errors.append(functional.mae(prediction, batch.query.rating, batch.query.mask))
-    values = torch.cat(errors)
+        each.append(metric.values(prediction, batch.query.rating, batch.query.mask))
+    values = torch.cat(each)
     count = torch.tensor(float(len(values)), device=values.device)
     total, users = (trainer.strategy.reduce(part, reduce_op="sum") for part in (values.sum(), count))
     return float(total / users)

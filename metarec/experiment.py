@@ -196,10 +196,11 @@ def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
         InputError: names the first metric that is not there. A wrong option ends the program as it would in the job.
     """
     from metarec import training  # heavy, and a table is made without it
-    from metarec.metrics.collection import rating_metrics
+    from metarec.metrics.collection import metrics_of
 
     for job in jobs:
-        known = list(rating_metrics(training.parse(job.command)["model"]["ndcg_at"]))
+        model = training.parse(job.command)["model"]
+        known = list(metrics_of(model["feedback"], model["ndcg_at"]))
         for metric in experiment.metrics:
             if metric not in known:
                 raise InputError(
@@ -295,5 +296,5 @@ def _score(folder: Path) -> str:
     """The main figures of a finished run, in one line."""
     summary = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     means = summary.get("metrics", {})
-    found = {name: means.get(f"test/adapted/{name}") for name in ("mae", "rmse")}
+    found = {name: means.get(f"test/adapted/{name}") for name in ("mae", "rmse", "auc")}
     return ", ".join(f"{name} {value:.3f}" for name, value in found.items() if value is not None)

@@ -16,7 +16,7 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch, alone
 from metarec.errors import DivergedError, InputError, at_least
-from metarec.metrics.collection import TaskMetric, rating_metrics
+from metarec.metrics.collection import Feedback, TaskMetric, metrics_of, require_negatives
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, decay_groups, require_rows
 
@@ -39,6 +39,7 @@ class MetaModule(LightningModule):
         optimizer: makes the outer optimizer from the parameters.
         lr_scheduler: makes its learning-rate schedule, stepped once an epoch; null: constant.
         ndcg_at: cut-off K of both nDCGs.
+        feedback: what is judged: `ratings`, by errors and nDCG; `clicks` among negatives of the data, by AUC alone.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class MetaModule(LightningModule):
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
         ndcg_at: int = 5,
+        feedback: Feedback = "ratings",
     ) -> None:
         super().__init__()
         at_least(1, model__ndcg_at=ndcg_at)
@@ -59,7 +61,8 @@ class MetaModule(LightningModule):
         # As functions, which copying a module leaves alone: what a configuration makes drags in the whole trainer.
         self.make_optimizer: OptimizerCallable = lambda parameters: optimizer(parameters)
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
-        self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(ndcg_at)) for mode in MODES})
+        self.feedback = feedback
+        self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(feedback, ndcg_at)) for mode in MODES})
         self.per_task: list[Columns] = []
         self.losses: list[Tensor] = []
         self.weights: dict[str, int] = {}
@@ -68,6 +71,7 @@ class MetaModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Hand the training tasks, and nothing else, to the algorithm."""
         data = self._data()
+        require_negatives(self.feedback, data.negatives)
         self.algorithm.prepare(data.ratings, data.train_tasks)
 
     def on_fit_start(self) -> None:
@@ -162,7 +166,9 @@ class MetaModule(LightningModule):
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0:
             self.log("train/loss_step", loss.detach())
-            self.log_dict(curves(self.algorithm, batch), on_step=True, on_epoch=True, batch_size=len(batch.task))
+            self.log_dict(
+                curves(self.algorithm, batch, self.feedback), on_step=True, on_epoch=True, batch_size=len(batch.task)
+            )
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -172,7 +178,7 @@ class MetaModule(LightningModule):
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge validation tasks."""
-        values = self._judge(batch)["adapted/mae"]
+        values = self._judge(batch)[f"adapted/{self.main_metric.name}"]
         self.log("val/missing", (~values.isfinite()).float().sum(), reduce_fx="sum", sync_dist=True, on_epoch=True)
 
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
@@ -271,6 +277,11 @@ class MetaModule(LightningModule):
             gain[f"{stage}/gain/{after.name}"] = sign * (after.compute() - before.compute())
         self.log_dict(gain)
 
+    @property
+    def main_metric(self) -> TaskMetric:
+        """The first metric of adapted models."""
+        return self._metrics()["adapted"][0]
+
     def _metrics(self) -> dict[str, list[TaskMetric]]:
         return {mode: list(metrics.values()) for mode, metrics in self.metrics.items()}  # type: ignore[operator]
 
@@ -284,6 +295,6 @@ def _alike(first: Tensor | None, second: Tensor | None) -> bool:
     return first is not None and second is not None and first.shape == second.shape
 
 
-def _renamed(ndcg_at: int) -> dict[str, TaskMetric]:
+def _renamed(feedback: Feedback, ndcg_at: int) -> dict[str, TaskMetric]:
     """The metrics under names that a ModuleDict takes."""
-    return {name.replace("@", "_at_"): metric for name, metric in rating_metrics(ndcg_at).items()}
+    return {name.replace("@", "_at_"): metric for name, metric in metrics_of(feedback, ndcg_at).items()}

@@ -209,10 +209,19 @@ def _caption(rows: Sequence[Record], experiment: Experiment) -> str:
     seeds = _counts(rows, experiment.metrics[0], "seeds")
     return (
         f"{experiment.shows} Mean over {first} test users{f' ({others})' if others else ''} and {seeds} model seed(s), "
-        "in brackets the 95 % bootstrap interval over users, seeds averaged first. mae and rmse are means over users "
+        f"in brackets the 95 % bootstrap interval over users, seeds averaged first. {_own(experiment.metrics)} "
         "of each user's own; gain: adapted against zero-shot; differences are paired by user; fit s: training and "
         "selection; ms/user: adapting to one user alone and predicting."
     )
+
+
+def _own(metrics: Sequence[str]) -> str:
+    """What is to be said of metrics that could be taken over all rows at once; of AUC, what it is."""
+    if "auc" in metrics:
+        return (
+            "auc, the share of pairs of an item with a click and a sampled one in the right order, is a mean over users"
+        )
+    return "mae and rmse are means over users"
 
 
 def _counts(rows: Sequence[Record], metric: str, field: str) -> str:

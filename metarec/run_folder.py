@@ -105,7 +105,7 @@ class RunFolder(Callback):
             "torch": torch.__version__,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
-            "episodes": {"digest": data.test_digest},
+            "episodes": {"digest": data.test_digest, "negatives": data.negatives},
             "seed": data.seed,
             "tasks": tasks,
             "parameters": sum(parameter.numel() for parameter in module.parameters()),

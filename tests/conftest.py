@@ -84,6 +84,12 @@ def batch(ratings: Ratings) -> TaskBatch:
     return draw(tasks, torch.arange(8), EpisodeSizes(2, 6, 5), torch.Generator().manual_seed(0), shuffle=True)
 
 
+def clicked(batch: TaskBatch) -> TaskBatch:
+    """The batch with a click in place of each rating of 4 or 5, and 0 in place of the others."""
+    sides = (rows._replace(rating=(rows.rating >= 4).float()) for rows in (batch.support, batch.query))
+    return TaskBatch(batch.task, *sides)
+
+
 @pytest.fixture(scope="session")
 def movielens() -> Ratings:
     """The real MovieLens 100K."""

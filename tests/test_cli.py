@@ -54,7 +54,7 @@ def test_wrong_commands_are_one_line(arguments: list[str], capsys: pytest.Captur
         (["run", "experiments/movielens-100k-user-cold.yaml", "--dryrun"], "dry-run"),
         (["table", "experiments/movielens-100k-user-cold.yaml", "--fromat=md"], "format"),
         (["table", "experiments/movielens-100k-user-cold.yaml", "--format=jsn"], "json"),
-        (["table", "experiments/movielens-100k-user-clod.yaml"], "movielens-100k-user-cold?"),
+        (["table", "experiments/movielens-100k-user-clod.yaml"], "movielens-100k-user-cold"),
     ],
 )
 def test_the_nearest_name_is_told(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_formats_agree(results: Path) -> None:
     assert f"{mae['mean']:.3f} [{mae['low']:.3f}, {mae['high']:.3f}]" in text
 
 
+def test_the_caption_says_what_auc_is() -> None:
+    rows = [{"metric": "auc", "tasks": 9, "seeds": 1}]
+    clicks = dataclasses.replace(EXPERIMENT, metrics=["auc"])
+    text = report._caption(rows, clicks)
+    assert (
+        "auc, the share of pairs of an item with a click and a sampled one in the right order, is a mean over" in text
+    )
+    assert "mae" not in text
+    assert "mae and rmse are means over users of each user's own; gain" in report._caption(
+        [{"metric": metric, "tasks": 9, "seeds": 1} for metric in EXPERIMENT.metrics], EXPERIMENT
+    )
+
+
 def test_only_some_seeds(results: Path) -> None:
     assert pick(report.records(EXPERIMENT, results, [1]), "maml", "mae")["seeds"] == 1
 
@@ -133,8 +147,6 @@ def test_an_unfinished_run_is_left_out(results: Path) -> None:
 
 
 def test_unknown_metric(results: Path) -> None:
-    import dataclasses
-
     with pytest.raises(InputError, match="adapted/recall is not in the results"):
         report.records(dataclasses.replace(EXPERIMENT, metrics=["recall"]), results)
 

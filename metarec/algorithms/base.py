@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from metarec.algorithms.losses import Loss, require_clicks
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 
@@ -29,11 +30,23 @@ class Algorithm(nn.Module):
     order: ClassVar[int | None] = None
     undecayed: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def objective(self) -> Loss | None:
+        """The loss that it is trained by: that of its inner loop, else its `outer_loss`; null: none."""
+        inner_loop = getattr(self, "inner_loop", None)
+        found: Loss | None = getattr(self, "outer_loss", None) if inner_loop is None else inner_loop.loss
+        return found
+
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over attributes and statistics of the training tasks; called before each stage, with the same result.
 
         As it stands, for an algorithm whose `net` takes over all that there is.
+
+        Raises:
+            InputError: the loss does not suit the data's ratings.
         """
+        if self.objective is not None and self.objective.of_clicks:
+            require_clicks(f"loss {self.objective.name}", ratings.scale)
         self.net.prepare(ratings, train)  # type: ignore[union-attr, operator]
 
     def remarks(self) -> dict[str, str]:

@@ -95,8 +95,9 @@ class InnerLoop:
     """How a net adapts: theta_i = theta - inner_lr * grad L_i(theta), `adaptation_steps` times.
 
     L_i is the mean loss over the support set of task i; with `shrinkage` c, the sum over its n ratings divided by
-    n + c instead of n, so that few ratings move the parameters less than many. In one step of squared error on a
-    user bias alone, that is the shrunk mean residual that ordinary bias models use.
+    n + c instead of n, so that few ratings move the parameters less than many; of a loss of pairs, the mean times
+    n / (n + c). In one step of squared error on a user bias alone, that is the shrunk mean residual that ordinary bias
+    models use.
 
     Attributes:
         names: parameters that adapt, as `adapting` returns them.
@@ -104,7 +105,7 @@ class InnerLoop:
         adaptation_steps: number of steps, >= 0.
         shrinkage: c, >= 0; 0 is the definition of Finn et al.
         first_order: whether the inner gradients count as constants.
-        loss: the loss of one row.
+        loss: the loss of a set of rows.
         rule: what a step does with the gradients.
     """
 

@@ -14,7 +14,8 @@ class Popularity(Means):
     """Ranks items by their number of training ratings; what it predicts are rating units, but only their order counts.
 
     An item at share p of the order of popularity is given the p-th quantile of the training ratings, with a vanishing
-    part by its number of ratings that keeps the order within equal ratings. Equally popular items are equal.
+    part by its number of ratings that keeps the order within equal ratings, as all clicks are; in double precision, or
+    it would vanish altogether. Equally popular items are equal.
 
     Args:
         net: gives the number of items; nothing else of it is used.
@@ -24,7 +25,7 @@ class Popularity(Means):
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
-        self.register_buffer("score", torch.zeros(net.schema["items"]))
+        self.register_buffer("score", torch.zeros(net.schema["items"], dtype=torch.float64))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Count the training ratings of each item."""
@@ -32,7 +33,7 @@ class Popularity(Means):
         levels, place = torch.unique(count, return_inverse=True)
         below = torch.bincount(place).cumsum(0) - 1  # items that are as popular or less, but for one
         share = below[place].double() / max(1, len(count) - 1)
-        ordered = train.rating.sort().values
+        ordered = train.rating.double().sort().values
         quantile = ordered[(share * (len(ordered) - 1)).round().long()]
         self.score.copy_(quantile + 1e-4 * place / max(1, len(levels) - 1))
 

@@ -10,7 +10,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
-from metarec.data.ratings import Ratings
+from metarec.data.negatives import Negatives
+from metarec.data.ratings import IntArray, Ratings
 from metarec.data.splits import Scenario, Split
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
@@ -35,6 +36,12 @@ class EpisodeDataModule(LightningDataModule):
         num_workers: processes that draw training episodes; 0 is fastest for packed tasks.
         length_sorted: fill each training batch with tasks of similar support length, out of some 12 batches drawn
             together. Less padding, so faster; but tasks with few and with many ratings no longer meet in a batch.
+        negatives: how many items without a click of its user each click of an episode brings along as rows of rating
+            0, see `metarec.data.negatives`; sizes of support and query sets count clicks. 0: none. Training draws them
+            anew in each episode; a validation or test user's are fixed by the scenario's seed.
+
+    Raises:
+        InputError: a number is out of range, or negatives are asked for beside ratings that are no clicks.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class EpisodeDataModule(LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         length_sorted: bool = False,
+        negatives: int = 0,
     ) -> None:
         super().__init__()
         if order not in ("random", "time"):
@@ -59,7 +67,12 @@ class EpisodeDataModule(LightningDataModule):
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
         at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size)
-        at_least(0, data__num_workers=num_workers)
+        at_least(0, data__num_workers=num_workers, data__negatives=negatives)
+        if negatives and ratings.scale != (0, 1):
+            raise InputError(
+                f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
+                f"{list(ratings.scale)}; give clicks, as metarec.data.sources.clicks makes them"
+            )
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
         self.ratings, self.scenario, self.shuffle = ratings, scenario, order == "random"
@@ -67,6 +80,7 @@ class EpisodeDataModule(LightningDataModule):
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.seed, self.num_workers, self.length_sorted = seed, num_workers, length_sorted
+        self.negatives = negatives
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -93,10 +107,17 @@ class EpisodeDataModule(LightningDataModule):
         """All ratings of the test users, in their final order."""
         return self._eval_tasks(self.split.test)
 
+    @cached_property
+    def catalogue(self) -> IntArray:
+        """The items known in training, in random order: what negatives are drawn from."""
+        return np.random.default_rng(self.scenario.seed).permutation(np.unique(self.train_tasks.item.numpy()))
+
     @property
     def test_digest(self) -> str:
-        """SHA-256 of the test episodes: who is tested, on which rows, adapted to which."""
+        """SHA-256 of the test episodes: who is tested, on which rows and negatives, adapted to which."""
         content = hashlib.sha256(repr((self.eval_sizes, self.shuffle)).encode())
+        if self.negatives:
+            content.update(repr((self.negatives, self.scenario.seed)).encode() + self.catalogue.tobytes())
         for column in self.test_tasks:
             content.update(column.numpy().tobytes())
         return content.hexdigest()
@@ -112,7 +133,8 @@ class EpisodeDataModule(LightningDataModule):
         """Training episodes, one batch a global step."""
         require(self.train_tasks, self.train_sizes, "training")
         options = (self.batch_size, self.seed, self.shuffle, *self._ranks(), self.length_sorted)
-        episodes = TrainEpisodes(self.train_tasks, self.train_sizes, *options)
+        negatives = self._negatives(self.train_tasks, "training")
+        episodes = TrainEpisodes(self.train_tasks, self.train_sizes, *options, negatives)
         return _loader(episodes, sampler=StepSampler(self, len(episodes)), num_workers=self.num_workers)
 
     def val_dataloader(self) -> DataLoader[TaskBatch]:
@@ -129,8 +151,13 @@ class EpisodeDataModule(LightningDataModule):
 
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
-        episodes = EvalEpisodes(tasks, self.eval_sizes, self.eval_batch_size, self.shuffle, *self._ranks())
-        return _loader(episodes)
+        options = (self.eval_batch_size, self.shuffle, *self._ranks())
+        negatives = self._negatives(tasks, stage)
+        return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
+
+    def _negatives(self, tasks: PackedTasks, stage: str) -> Negatives | None:
+        """What draws the negatives of the tasks' episodes, if there are to be any."""
+        return Negatives(tasks, self.catalogue, self.negatives, stage) if self.negatives else None
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

@@ -73,7 +73,7 @@ def draw_episodes(
     first, item, rating = tasks.offset[chosen].numpy(), tasks.item.numpy(), tasks.rating.numpy()
     if shuffle and generator is not None:
         position = _random_order(first, length.numpy(), support + query, generator)
-        first, item, rating = _before(support + query), item[position], rating[position]
+        first, item, rating = before(support + query), item[position], rating[position]
     support_start, query_start = (first + query, first) if shuffle else (first, first + support)
     return Episodes(tasks.task[chosen].numpy(), support_start, support, query_start, query, item, rating)
 
@@ -118,7 +118,7 @@ def _random_order(first: IntArray, length: IntArray, wanted: IntArray, generator
         generator: source of the order.
     """
     key = torch.empty(int(length.sum()), dtype=torch.int32).random_(generator=generator).numpy()
-    return smallest(key, length, wanted) + np.repeat(first - _before(length), wanted)
+    return smallest(key, length, wanted) + np.repeat(first - before(length), wanted)
 
 
 def smallest(key: Keys, length: IntArray, wanted: IntArray) -> IntArray:
@@ -136,13 +136,13 @@ def smallest(key: Keys, length: IntArray, wanted: IntArray) -> IntArray:
     share = ((wanted + 4 * np.sqrt(wanted) + 8) / length).clip(max=1.0)
     bound = (share * (2**KEY_BITS - 1)).astype(np.int32)
     low = key <= np.repeat(bound, length)
-    short = np.add.reduceat(low, _before(length), dtype=np.int64) < wanted
+    short = np.add.reduceat(low, before(length), dtype=np.int64) < wanted
     low |= np.repeat(short, length)
-    kept = np.add.reduceat(low, _before(length), dtype=np.int64)
+    kept = np.add.reduceat(low, before(length), dtype=np.int64)
     place, task = np.flatnonzero(low), np.repeat(np.arange(len(kept), dtype=np.min_scalar_type(len(kept))), kept)
     key = key[place]
     order = np.lexsort((key.astype(np.uint16), (key >> 16).astype(np.uint16), task))
-    return place[order[_runs(_before(kept), wanted)]]
+    return place[order[runs(before(kept), wanted)]]
 
 
 def _rows(episodes: Episodes, start: IntArray, size: IntArray) -> Rows:
@@ -154,11 +154,11 @@ def _rows(episodes: Episodes, start: IntArray, size: IntArray) -> Rows:
     return Rows(torch.from_numpy(item), torch.from_numpy(rating), torch.from_numpy(mask))
 
 
-def _before(size: IntArray) -> IntArray:
+def before(size: IntArray) -> IntArray:
     """How much stands before each run when runs of these sizes follow each other, shape (T,)."""
     return size.cumsum() - size
 
 
-def _runs(start: IntArray, size: IntArray) -> IntArray:
+def runs(start: IntArray, size: IntArray) -> IntArray:
     """The numbers ``start .. start + size`` of every run, one run after the other, shape (sum of sizes,)."""
-    return np.arange(size.sum()) + np.repeat(start - _before(size), size)
+    return np.arange(size.sum()) + np.repeat(start - before(size), size)

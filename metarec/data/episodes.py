@@ -8,7 +8,8 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import Dataset, Sampler
 
 from metarec.data.buckets import buckets
-from metarec.data.draws import Episodes, draw, draw_episodes, padded
+from metarec.data.draws import Episodes, draw_episodes, padded
+from metarec.data.negatives import Negatives
 from metarec.data.ratings import IntArray
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch
 from metarec.errors import InputError
@@ -23,7 +24,7 @@ class TrainEpisodes(Dataset[TaskBatch]):
     Tasks come in an endless stream of shuffled passes; step t takes the t-th run of `batch_size` tasks, so
     every batch is full. The batches of `POOL` consecutive steps, or of one pass where that is shorter, are
     drawn together, and a step then indexes into its pool. A pool keeps 12 bytes a rating of its support and
-    query sets; while it is drawn, up to 30 more a rating of its tasks.
+    query sets, and a negative; while it is drawn, up to 30 more a rating of its tasks, and 60 a negative.
 
     A batch's tasks stand in ascending order of support length, in the buckets that suit them. With several
     ranks each takes every ranks-th task of the same global batch.
@@ -37,6 +38,7 @@ class TrainEpisodes(Dataset[TaskBatch]):
         rank: which share to take.
         ranks: how many shares there are; must divide `batch_size`.
         length_sorted: fill batches with tasks of similar support length; see `EpisodeDataModule`.
+        negatives: draws negatives beside the ratings, which stay the same; null: none.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class TrainEpisodes(Dataset[TaskBatch]):
         rank: int = 0,
         ranks: int = 1,
         length_sorted: bool = False,
+        negatives: Negatives | None = None,
     ) -> None:
         if batch_size % ranks:
             raise InputError(f"batch_size {batch_size} does not divide among {ranks} processes; use a multiple")
         self.tasks, self.sizes, self.batch_size, self.seed = tasks, sizes, batch_size, seed
         self.shuffle, self.rank, self.ranks, self.length_sorted = shuffle, rank, ranks, length_sorted
+        self.negatives = negatives
         self.pool = min(POOL, max(1, len(tasks.task) // batch_size))
         self._passes: dict[int, torch.Tensor] = {}
         self._pools: dict[int, Episodes] = {}
@@ -77,7 +81,10 @@ class TrainEpisodes(Dataset[TaskBatch]):
         count = self.pool * self.batch_size
         chosen = self._stream(torch.arange(number * count, (number + 1) * count))
         episodes = draw_episodes(self.tasks, chosen, self.sizes, generator, self.shuffle)
-        return episodes.at(self._order(episodes.support_size, generator))
+        episodes = episodes.at(self._order(episodes.support_size, generator))
+        if self.negatives is None:
+            return episodes
+        return self.negatives.added(episodes, np.arange(count), mixed_seed(self.seed, 3, number))
 
     def _order(self, length: IntArray, generator: torch.Generator) -> IntArray:
         """The order of a pool's tasks: ascending support length inside each batch, or in the whole pool.
@@ -117,6 +124,8 @@ class EvalEpisodes(Dataset[TaskBatch]):
         shuffle: whether the packed order is a shuffled one.
         rank: which share of the tasks to take.
         ranks: how many shares there are; shares may differ by one task, none is taken twice.
+        negatives: draws negatives beside the ratings, for a task always the same ones; null: none.
+        seed: of the negatives.
     """
 
     def __init__(
@@ -127,8 +136,10 @@ class EvalEpisodes(Dataset[TaskBatch]):
         shuffle: bool,
         rank: int = 0,
         ranks: int = 1,
+        negatives: Negatives | None = None,
+        seed: int = 0,
     ) -> None:
-        self.tasks, self.sizes, self.shuffle = tasks, sizes, shuffle
+        self.tasks, self.sizes, self.shuffle, self.negatives, self.seed = tasks, sizes, shuffle, negatives, seed
         self.batches = torch.split(torch.arange(rank, len(tasks.task), ranks), batch_size)
 
     def __len__(self) -> int:
@@ -136,7 +147,10 @@ class EvalEpisodes(Dataset[TaskBatch]):
 
     def __getitem__(self, number: int) -> TaskBatch:
         """Batch `number`."""
-        return draw(self.tasks, self.batches[number], self.sizes, None, self.shuffle)
+        episodes = draw_episodes(self.tasks, self.batches[number], self.sizes, None, self.shuffle)
+        if self.negatives is not None:
+            episodes = self.negatives.added(episodes, episodes.task, mixed_seed(self.seed, 3))
+        return padded(episodes)
 
 
 class StepSampler(Sampler[int]):

@@ -128,6 +128,39 @@ def swapped(ratings: Ratings) -> Ratings:
     )
 
 
+def clicks(ratings: Ratings, threshold: float = 4.0) -> Ratings:
+    """Implicit feedback made of ratings: one of `threshold` or more is a click, of rating 1; all others are left out.
+
+    What is left says which items a user chose, and of no item that they did not: an item without a click may be one
+    that they rated low, or never saw. `negatives` of `metarec.data.datamodule.EpisodeDataModule` draws such items.
+
+    Args:
+        ratings: the data set; in a configuration, the function that reads it.
+        threshold: the lowest rating that counts, in the data set's rating units.
+
+    Returns:
+        Ratings of 1 on the scale (0, 1). Users and items keep their rows, those without a click too. The name ends in
+        ``-clicks``, the source says how many ratings count, and the digest is another one.
+
+    Raises:
+        InputError: no rating counts.
+    """
+    kept = np.flatnonzero(ratings.rating >= threshold)
+    if not len(kept):
+        raise InputError(f"threshold {threshold}: no rating of {ratings.name} is as high; its scale is {ratings.scale}")
+    return dataclasses.replace(
+        ratings,
+        name=f"{ratings.name}-clicks",
+        source=f"{ratings.source}; clicks: the {len(kept)} of {len(ratings)} ratings >= {threshold:g}",
+        user=ratings.user[kept],
+        item=ratings.item[kept],
+        rating=np.ones(len(kept), dtype=np.float32),
+        time=ratings.time[kept],
+        scale=(0.0, 1.0),
+        digest=hashlib.sha256(f"clicks {float(threshold)} {ratings.digest}".encode()).hexdigest(),
+    )
+
+
 def describe(ratings: Ratings) -> dict[str, object]:
     """Sum up a data set in plain numbers and strings, ready for JSON.
 

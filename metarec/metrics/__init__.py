@@ -7,4 +7,4 @@ for torch.
 
 def higher_is_better(metric: str) -> bool:
     """Whether a larger value of a metric, by its name in tables, is the better one."""
-    return metric.startswith("ndcg")
+    return metric.startswith(("ndcg", "auc"))

@@ -1,11 +1,18 @@
 """The metrics of ``functional`` as torchmetrics classes, which sum over batches and processes."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from metarec.errors import InputError
+from metarec.messages import one_of
 from metarec.metrics import functional
 from metarec.metrics.functional import Gain
+
+Feedback = Literal["ratings", "clicks"]
+"""What users leave behind: ratings on a scale, or clicks, which say nothing of the items without one."""
 
 
 class TaskMetric(Metric):
@@ -186,6 +193,74 @@ class NDCGPerTask(TaskMetric):
     def values(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See ``functional.ndcg``."""
         return functional.ndcg(prediction, target, mask, self.k, self.gain)
+
+
+class AreaUnderCurvePerTask(TaskMetric):
+    """Area under the ROC curve of each task, then the mean over tasks; in [0, 1], chance is 1/2.
+
+    Example:
+        >>> metric, mask = AreaUnderCurvePerTask(), torch.ones(1, 3, dtype=torch.bool)
+        >>> metric.update(metric.values(torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([[1.0, 1.0, 0.0]]), mask))
+        >>> metric.compute()
+        tensor(0.5000, dtype=torch.float64)
+    """
+
+    higher_is_better = True
+
+    @property
+    def name(self) -> str:
+        """``auc``."""
+        return "auc"
+
+    def values(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """See ``functional.auc``; rows rated 1 or more are relevant."""
+        return functional.auc(prediction, target, mask)
+
+
+def metrics_of(feedback: Feedback, k: int = 5) -> dict[str, TaskMetric]:
+    """The metrics that suit what users leave behind, by name; the first one has a value where predictions are finite.
+
+    Clicks are judged by AUC alone: the other rows of a query set are sampled, see ``functional.auc``, and scores are
+    no ratings.
+
+    Args:
+        feedback: ``ratings`` or ``clicks``.
+        k: the cut-off of both nDCGs of ratings.
+
+    Returns:
+        A new metric for each name.
+
+    Raises:
+        InputError: there is no such feedback.
+        ValueError: if k is not an integer >= 1.
+
+    Example:
+        >>> list(metrics_of("clicks"))
+        ['auc']
+    """
+    return one_of("feedback", feedback, {"ratings": rating_metrics, "clicks": click_metrics})(k)
+
+
+def require_negatives(feedback: Feedback, negatives: int) -> None:
+    """Refuse to judge clicks without rows that are none, or ratings among such rows.
+
+    Args:
+        feedback: ``ratings`` or ``clicks``.
+        negatives: how many the data draw for each rating.
+
+    Raises:
+        InputError: the two do not go together.
+    """
+    if (feedback == "clicks") != (negatives > 0):
+        raise InputError(
+            f"model.feedback {feedback} with data.negatives {negatives}: give clicks and a number >= 1, as "
+            "configs/feedback/clicks.yaml does, or ratings and 0"
+        )
+
+
+def click_metrics(k: int = 5) -> dict[str, TaskMetric]:
+    """The metrics of every table of clicks, by name, a new one for each; the cut-off is not used."""
+    return {"auc": AreaUnderCurvePerTask()}
 
 
 def rating_metrics(k: int = 5) -> dict[str, TaskMetric]:

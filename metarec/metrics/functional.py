@@ -12,7 +12,8 @@ A task's value is NaN, never a silent number, where it has none:
 * no query row;
 * a prediction or a target inside the mask that is NaN or infinite;
 * nDCG only: Q <= K query rows, where nothing is cut off and the figure would flatter every method; a negative
-  rating, which is no gain; an ideal DCG of zero.
+  rating, which is no gain; an ideal DCG of zero;
+* AUC only: no relevant row, or none that is not.
 """
 
 from typing import Literal
@@ -142,6 +143,44 @@ def chance_ndcg(target: Tensor, mask: Tensor, k: int, gain: Gain) -> Tensor:
     gains = _gains(rating, gain)
     expected = gains.sum(1) / mask.sum(1) * _discounts(gains, k).sum()
     return _normalised(expected, gains, rating, mask, valid, k)
+
+
+def auc(prediction: Tensor, target: Tensor, mask: Tensor, relevant: float = 1.0) -> Tensor:
+    """Area under the ROC curve of each task: how likely a relevant row is scored above one that is not.
+
+    (1/PN) sum over relevant p and other n of [s_p > s_n] + [s_p = s_n] / 2, by the ranks of the relevant rows, where
+    tied rows share their mean rank (Mann and Whitney, Ann. Math. Statist. 18(1), 1947). Chance is 1/2. Predictions
+    are compared in the precision they come in: bf16 ties more of them.
+
+    Where the rows that are not relevant are drawn evenly from a catalogue, this is an unbiased estimate of the AUC over
+    the catalogue. Of nDCG, hit rate and other metrics of the top the same is not true: on sampled rows they can even
+    order methods the other way round (Krichene and Rendle, KDD 2020).
+
+    Args:
+        prediction: scores, shape (T, Q); only their order matters.
+        target: true ratings, shape (T, Q).
+        mask: False = padding, shape (T, Q), bool.
+        relevant: the lowest rating of a relevant row.
+
+    Returns:
+        Shape (T,), float64, in [0, 1]. NaN for a task without a value: see the module's rules.
+
+    Raises:
+        ValueError: if the shapes differ or are not (T, Q), or the mask is not bool.
+
+    Example:
+        >>> prediction, target = torch.tensor([[0.3, 0.2, 0.1, 0.2]]), torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+        >>> auc(prediction, target, torch.ones(1, 4, dtype=torch.bool))
+        tensor([0.8750], dtype=torch.float64)
+    """
+    score, rating, valid = _masked(prediction, target, mask)
+    ordered = score.masked_fill(~mask, torch.inf).sort(1).values
+    rank = (torch.searchsorted(ordered, score) + torch.searchsorted(ordered, score, right=True) + 1) / 2.0
+    chosen = mask & (rating >= relevant)
+    hits = chosen.sum(1).double()
+    pairs = hits * (mask.sum(1) - hits)
+    above = rank.double().masked_fill(~chosen, 0.0).sum(1) - hits * (hits + 1) / 2
+    return _or_nan(valid & (pairs > 0), above / pairs)
 
 
 def check_cutoff(k: int, gain: str) -> None:

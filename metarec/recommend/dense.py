@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from metarec.algorithms.engines.fused import Plan
 from metarec.algorithms.inner_loop import InnerLoop
-from metarec.algorithms.losses import shares
+from metarec.algorithms.losses import RowLoss, shares
 from metarec.data.tasks import Rows
 from metarec.nets.base import Encoded
 from metarec.recommend.items import ItemIndex
@@ -152,7 +152,9 @@ class DenseUsers:
         assert every is not None
         assert offered.projected is not None
         assert offered.input is not None
+        assert isinstance(how.loss, RowLoss)
         decoder: Any = index.net.decoder
+        self.slope = how.loss.slope
         self.index, self.how, self.start, self.decoder = index, how, plan.start, decoder
         self.projected, self.gram = every, index.gram
         self.offered, self.offered_input = offered.projected, offered.input
@@ -171,7 +173,7 @@ class DenseUsers:
             if step:
                 layers[1:] = [layer.formed() for layer in layers[1:]]
             inputs, score = _forward(layers, fed)
-            slopes = _slopes(layers, inputs, self.how.loss.slope(score, support.rating).mul_(share), fed.extra)
+            slopes = _slopes(layers, inputs, self.slope(score, support.rating).mul_(share), fed.extra)
             steps = zip(layers, inputs, slopes, constants, strict=True)
             layers = [layer.moved(input, slope, constant) for layer, input, slope, constant in steps]
         return Adapted(user, support.item, self._settled(layers, rows))

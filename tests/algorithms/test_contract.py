@@ -26,18 +26,20 @@ from metarec.algorithms.plain.dropout_net import DropoutNet
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.algorithms.update_rules import Kronecker, MetaCurvature, MetaSGD, UpdateRule
 from metarec.baselines.als import AlternatingLeastSquares
-from metarec.baselines.ease import EASE
+from metarec.baselines.ease import EASE, ClickEASE
+from metarec.baselines.implicit_als import ImplicitALS
 from metarec.baselines.mapped import Mapped
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.baselines.neighbours import ItemKNN, UserKNN
 from metarec.baselines.popularity import Popularity
 from metarec.data.ratings import Ratings
+from metarec.data.sources import clicks
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap, OrderedLogit
 from metarec.optim import decay_groups
-from tests.conftest import tiny_melu, tiny_net
+from tests.conftest import clicked, tiny_melu, tiny_net
 
 TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "maml": lambda net: MAML(net, ["user_prior", "decision"], adaptation_steps=2),
@@ -81,7 +83,12 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "als_mapped": lambda net: Mapped(net, AlternatingLeastSquares),
     "item_knn_mapped": lambda net: Mapped(net, lambda own: ItemKNN(own, neighbours=3)),
 }
-EVERY = {**TRAINED, **CLOSED}
+CLICKED: dict[str, Callable[[Net], Algorithm]] = {
+    "ease_clicks": lambda net: ClickEASE(net, penalty=3.0),
+    "implicit_als": lambda net: ImplicitALS(net, factors=4),
+}
+"""Those that work on clicks alone."""
+EVERY = {**TRAINED, **CLOSED, **CLICKED}
 NETS: dict[str, Callable[[Ratings], Net]] = {"melu": tiny_melu}
 """Nets of those that are defined on one; all others stand on NeuMF."""
 STILL = ("pretrain", "random", "global_mean", "item_mean", "popularity")
@@ -100,8 +107,16 @@ def name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def algorithm(name: str, ratings: Ratings) -> Algorithm:
     made = make(name, ratings)
-    made.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    given = clicks(ratings) if name in CLICKED else ratings
+    made.prepare(given, pack(given, np.arange(len(given))))
     return made.eval()
+
+
+@pytest.fixture
+def batch(request: pytest.FixtureRequest, batch: TaskBatch) -> TaskBatch:
+    """The common one, with clicks instead of ratings for those that work on clicks alone."""
+    name = request.getfixturevalue("name") if "name" in request.fixturenames else None
+    return clicked(batch) if name in CLICKED else batch
 
 
 def predicted(algorithm: Algorithm, batch: TaskBatch) -> torch.Tensor:
@@ -153,7 +168,8 @@ def test_support_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -
 
 
 def test_support_labels_matter_where_something_adapts(name: str, algorithm: Algorithm, batch: TaskBatch) -> None:
-    other = batch._replace(support=batch.support._replace(rating=6 - batch.support.rating))
+    mirror = 1 if name in CLICKED else 6
+    other = batch._replace(support=batch.support._replace(rating=mirror - batch.support.rating))
     changed = not torch.allclose(predicted(algorithm, other), predicted(algorithm, batch))
     assert changed == (name not in STILL)
 
@@ -210,7 +226,7 @@ def test_pretraining_is_the_unadapted_loss_on_all_rows(ratings: Ratings, batch: 
     torch.testing.assert_close(Pretrain(net).loss(batch), expected.mean())
 
 
-@pytest.mark.parametrize("kind", CLOSED)
+@pytest.mark.parametrize("kind", [*CLOSED, *CLICKED])
 def test_closed_forms_are_not_trained(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     with pytest.raises(NotImplementedError, match="use `metarec test`"):
         make(kind, ratings).loss(batch)

@@ -13,7 +13,7 @@ import pytest
 
 from metarec.data import sources
 from metarec.data.fetch import Download, FetchError, Package
-from metarec.data.sources import LICENCE, describe, movielens_1m, movielens_100k, show_licence_once, swapped
+from metarec.data.sources import LICENCE, clicks, describe, movielens_1m, movielens_100k, show_licence_once, swapped
 from metarec.errors import InputError
 
 HEADERS = {
@@ -412,3 +412,19 @@ def test_ratings_swapped_twice_are_what_they_were(tmp_path):
     ratings = movielens_100k(write_100k(tmp_path))
     again = swapped(swapped(ratings))
     assert_same(dataclasses.replace(again, name=ratings.name, digest=ratings.digest), ratings)
+
+
+def test_clicks_are_the_high_ratings(tmp_path):
+    ratings = movielens_100k(write_100k(tmp_path))
+    chosen = clicks(ratings, threshold=3.0)
+    assert (chosen.user.tolist(), chosen.item.tolist()) == ([3, 1], [1, 4])
+    assert chosen.rating.tolist() == [1.0, 1.0]
+    assert (chosen.rating.dtype, chosen.time.tolist()) == (np.float32, ratings.time[:2].tolist())
+    assert (chosen.scale, chosen.name) == ((0.0, 1.0), f"{ratings.name}-clicks")
+    assert chosen.source == f"{ratings.source}; clicks: the 2 of 3 ratings >= 3"
+    assert (chosen.user_ids, chosen.item_ids, chosen.schema) == (ratings.user_ids, ratings.item_ids, ratings.schema)
+    assert len({ratings.digest, chosen.digest, clicks(ratings).digest}) == 3
+    assert len(clicks(ratings)) == 1
+    assert clicks(swapped(ratings)).user.tolist() == [4]
+    with pytest.raises(InputError, match=r"threshold 6.0: no rating of .* is as high; its scale is \(1.0, 5.0\)"):
+        clicks(ratings, 6.0)

@@ -10,9 +10,18 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
+from metarec.errors import InputError
 from metarec.metrics import collection, higher_is_better
-from metarec.metrics.collection import MeanAbsoluteErrorPerTask, NDCGPerTask, TaskMetric, rating_metrics
-from metarec.metrics.functional import mae, ndcg, rmse
+from metarec.metrics.collection import (
+    AreaUnderCurvePerTask,
+    MeanAbsoluteErrorPerTask,
+    NDCGPerTask,
+    TaskMetric,
+    metrics_of,
+    rating_metrics,
+    require_negatives,
+)
+from metarec.metrics.functional import auc, mae, ndcg, rmse
 
 NAMES = ["mae", "rmse", "mse", "ndcg_linear@2", "ndcg_exp@2"]
 
@@ -140,5 +149,25 @@ def test_two_processes_compute_the_mean_over_all_tasks(tmp_path: Path) -> None:
 
 
 def test_tables_and_classes_agree_on_what_is_better() -> None:
-    for name, metric in rating_metrics().items():
+    for name, metric in {**rating_metrics(), **metrics_of("clicks")}.items():
         assert metric.higher_is_better == higher_is_better(name)
+
+
+def test_clicks_are_judged_by_auc_alone() -> None:
+    assert list(metrics_of("clicks")) == ["auc"]
+    assert list(metrics_of("ratings", 2)) == NAMES
+    with pytest.raises(InputError, match="no feedback 'click'; did you mean clicks"):
+        metrics_of("click")  # type: ignore[arg-type]
+    prediction, target, mask = draw()
+    values = AreaUnderCurvePerTask().values(prediction, (target > 3).double(), mask)
+    expected = auc(prediction, target, mask, relevant=4.0)
+    torch.testing.assert_close(values, expected, rtol=0, atol=0, equal_nan=True)
+    assert values.isfinite().any()
+
+
+@pytest.mark.parametrize(("feedback", "negatives"), [("clicks", 0), ("ratings", 4)])
+def test_clicks_need_negatives_and_ratings_bear_none(feedback: str, negatives: int) -> None:
+    with pytest.raises(InputError, match=f"model.feedback {feedback} with data.negatives {negatives}: give clicks"):
+        require_negatives(feedback, negatives)  # type: ignore[arg-type]
+    require_negatives("clicks", 1)
+    require_negatives("ratings", 0)

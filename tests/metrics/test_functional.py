@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import ndcg_score, roc_auc_score
 from torch import Tensor
 from torchmetrics.functional import mean_absolute_error, mean_squared_error
 from torchmetrics.retrieval import RetrievalNormalizedDCG
 
 from metarec.metrics import functional
-from metarec.metrics.functional import Gain, chance_ndcg, mae, ndcg, rmse
+from metarec.metrics.functional import Gain, auc, chance_ndcg, mae, ndcg, rmse
 
 Tasks = tuple[Tensor, Tensor, Tensor]
 GAINS: list[Gain] = ["linear", "exponential"]
@@ -24,6 +24,7 @@ METRICS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "rmse": rmse,
     "ndcg_linear": partial(ndcg, k=3, gain="linear"),
     "ndcg_exp": partial(ndcg, k=3, gain="exponential"),
+    "auc": partial(auc, relevant=3.0),
 }
 every_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 every_gain = pytest.mark.parametrize("gain", GAINS)
@@ -58,7 +59,7 @@ def tied_ndcg(prediction: Tensor, target: Tensor, k: int, gain: Gain) -> float:
 
 def test_doc_examples() -> None:
     result = doctest.testmod(functional)
-    assert result.attempted >= 8
+    assert result.attempted >= 10
     assert result.failed == 0
 
 
@@ -97,6 +98,47 @@ def test_ndcg_equals_scikit_learn(gain: Gain, k: int, ties: bool) -> None:
         else:
             assert value.isnan()
     assert checked > 15
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("relevant", [1.0, 4.5])
+def test_auc_equals_scikit_learn(relevant: float, ties: bool) -> None:
+    prediction, target, mask = draw(int(relevant), tasks=60, ties=ties)
+    checked = 0
+    for value, score, rating, row in zip(
+        auc(prediction, target, mask, relevant), prediction, target, mask, strict=True
+    ):
+        label = rating[row].numpy() >= relevant
+        if 0 < label.sum() < len(label):
+            assert value.item() == pytest.approx(roc_auc_score(label, score[row].numpy()), abs=1e-12)
+            checked += 1
+        else:
+            assert value.isnan()
+    assert 20 < checked < 60
+
+
+def test_auc_by_hand() -> None:
+    target = one([1.0, 1.0, 0.0, 0.0])
+    for scores, expected in (
+        ([4.0, 3.0, 2.0, 1.0], 1.0),
+        ([1.0, 2.0, 3.0, 4.0], 0.0),
+        ([4.0, 2.0, 3.0, 1.0], 0.75),
+        ([2.0, 2.0, 2.0, 1.0], 0.75),
+        ([7.0, 7.0, 7.0, 7.0], 0.5),
+    ):
+        assert auc(one(scores), target, full(target)).item() == expected
+
+
+def test_auc_on_sampled_rows_estimates_that_of_the_catalogue() -> None:
+    """Ten relevant rows, and others drawn evenly from 500 items: right on average, however few."""
+    random = torch.Generator().manual_seed(0)
+    hits, catalogue = torch.randn(10, generator=random) + 1, torch.randn(500, generator=random)
+    label = torch.cat([torch.ones(10), torch.zeros(500)])
+    whole = auc(torch.cat([hits, catalogue])[None], label[None], full(label[None])).item()
+    drawn = catalogue[torch.randint(0, 500, (20_000, 3), generator=random)]
+    score = torch.cat([hits.expand(len(drawn), -1), drawn], dim=1)
+    values = auc(score, label[:13].expand_as(score), full(score))
+    assert abs(values.mean().item() - whole) < 4 * values.std().item() / math.sqrt(len(values))
 
 
 def test_mae_and_rmse_equal_torchmetrics() -> None:
@@ -138,7 +180,7 @@ def test_a_task_without_rows_is_nan(metric: Callable[..., Tensor]) -> None:
 @pytest.mark.parametrize("place", ["prediction", "target"])
 @every_metric
 def test_one_value_that_is_not_finite_makes_its_task_nan(metric: Callable[..., Tensor], place: str, bad: float) -> None:
-    prediction, target = torch.rand(3, 6), torch.rand(3, 6)
+    prediction, target = torch.rand(3, 6), torch.arange(6.0).expand(3, -1).clone()
     (prediction if place == "prediction" else target)[1, 2] = bad
     values = metric(prediction, target, full(target))
     assert values.isnan().tolist() == [False, True, False]

@@ -34,7 +34,8 @@ class ConditionalProcess(Algorithm):
         width: width of r, >= 1.
         hidden: width of the hidden layer of both MLPs, >= 1.
         shrinkage: pseudo-rows of value 0 in each support set, >= 0; 0 is the paper's mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net has no encoder, or a number is out of range.
@@ -73,4 +74,5 @@ class ConditionalProcess(Algorithm):
     def _summarised(self, task: Tensor, support: Rows) -> Fast:
         """`summary`, differentiable in all parameters."""
         encoded = self.net.encoder(task, support.item)
-        return {"summary": self.summary(encoded.item, support.rating - self.net.decoder(encoded), support)}
+        left = support.rating - self.outer_loss.expected(self.net.decoder(encoded))
+        return {"summary": self.summary(encoded.item, left, support)}

@@ -31,7 +31,8 @@ class HyperNetwork(Algorithm):
         width: width of the encoded support set, >= 1.
         hidden: width of the MLP's hidden layer, >= 1.
         shrinkage: pseudo-rows of value 0 in each support set, >= 0; 0: the mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net is not linear in anything, or a number is out of range.
@@ -66,4 +67,5 @@ class HyperNetwork(Algorithm):
     def _emitted(self, task: Tensor, support: Rows) -> Fast:
         """`delta`, differentiable in all parameters."""
         encoded = self.net.encoder(task, support.item)
-        return {"delta": self.emit(self.summary(encoded.item, support.rating - self.net.decoder(encoded), support))}
+        left = support.rating - self.outer_loss.expected(self.net.decoder(encoded))
+        return {"delta": self.emit(self.summary(encoded.item, left, support))}

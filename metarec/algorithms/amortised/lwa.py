@@ -22,8 +22,8 @@ class ClassMeans(nn.Module):
     """Embeds items, and a user as R_c = sum_{s in class c} f(x_s) / (S_c + shrinkage), f an MLP on item vectors x.
 
     The classes are the support rows that the user did not like, c = 0, and those that they liked, c = 1: those rated
-    higher than the net's own score, that is, higher than expected without the user's ratings. R_c of an empty class
-    is 0.
+    higher than the net's own score, that is, higher than expected without the user's ratings; of clicks, those that are
+    one. R_c of an empty class is 0.
 
     Args:
         net: the net that encodes the items.
@@ -41,10 +41,10 @@ class ClassMeans(nn.Module):
         at_least(0, shrinkage=shrinkage)
         self.embed, self.shrinkage = mlp(vector_widths(net)[1], hidden, width), shrinkage
 
-    def forward(self, encoded: Encoded, score: Tensor, support: Rows) -> Tensor:
-        """R_0 and R_1 of each task, (T, 2, width), from encoded support rows and the net's scores (T, S) of them."""
-        liked = support.rating > score
-        member = (torch.stack([~liked, liked], dim=1) & support.mask.unsqueeze(1)).to(score.dtype)
+    def forward(self, encoded: Encoded, expected: Tensor, support: Rows) -> Tensor:
+        """R_0 and R_1 of each task, (T, 2, width), of encoded support rows and the ratings (T, S) expected of them."""
+        liked = support.rating > expected
+        member = (torch.stack([~liked, liked], dim=1) & support.mask.unsqueeze(1)).to(expected.dtype)
         share = member / (member.sum(dim=2, keepdim=True) + self.shrinkage).clamp(min=1)
         means: Tensor = torch.bmm(share, self.embed(encoded.item))
         return means
@@ -67,7 +67,8 @@ class LinearWeightAdaptation(Algorithm):
         width: of f, >= 1.
         hidden: width of the hidden layer of f, >= 1.
         shrinkage: pseudo-rows of value 0 in each class, >= 0; 0 is the paper's mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net has no encoder, or a number is out of range.
@@ -105,7 +106,7 @@ class LinearWeightAdaptation(Algorithm):
     def _user(self, task: Tensor, support: Rows) -> Fast:
         """`weight`, differentiable in all parameters that it depends on."""
         encoded = self.net.encoder(task, support.item)
-        means = self.means(encoded, self.net.decoder(encoded), support)
+        means = self.means(encoded, self.outer_loss.expected(self.net.decoder(encoded)), support)
         return {"weight": (self.weight.unsqueeze(1) * means).sum(dim=1)}
 
 
@@ -127,7 +128,8 @@ class NonlinearBiasAdaptation(Algorithm):
         hidden: width of the hidden layer of f, >= 1.
         layers: widths of the hidden layers h_l, each >= 1, at least one.
         shrinkage: pseudo-rows of value 0 in each class, >= 0; 0 is the paper's mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net has no encoder, or a number is out of range.
@@ -174,5 +176,5 @@ class NonlinearBiasAdaptation(Algorithm):
     def _user(self, task: Tensor, support: Rows) -> Fast:
         """The biases, differentiable in all parameters that they depend on."""
         encoded = self.net.encoder(task, support.item)
-        means = self.means(encoded, self.net.decoder(encoded), support).flatten(1)
+        means = self.means(encoded, self.outer_loss.expected(self.net.decoder(encoded)), support).flatten(1)
         return {f"bias{number}": layer(means) for number, layer in enumerate(self.biases)}

@@ -49,8 +49,8 @@ class MWUF(Algorithm):
         adaptation_steps: number of steps, >= 0.
         shrinkage: pseudo-ratings without error and with vector 0 in each support set, see `InnerLoop`; 0: the paper's
             mean.
-        loss: of all rows: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of targets in
-            [0, 1], the paper's.
+        loss: of all rows: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy`, the paper's, or
+            `bpr` of clicks.
 
     Raises:
         InputError: the net has no user prior, or a number is out of range.
@@ -84,7 +84,7 @@ class MWUF(Algorithm):
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics."""
-        self.net.prepare(ratings, train)
+        super().prepare(ratings, train)
         self.ids.prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metarec.algorithms.base import Algorithm, Fast
-from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.losses import LossName, error_named
 from metarec.algorithms.sets import mlp, vector_widths
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
@@ -65,9 +65,8 @@ class Prototype(Algorithm):
         at_least(2, levels=levels)
         if not 0 < shrinkage < math.inf:
             raise InputError(f"shrinkage {shrinkage}: give a number > 0")
-        if loss == "binary_cross_entropy":
-            raise InputError("Prototype predicts ratings, not logits; give loss squared_error or absolute_error")
-        self.net, self.levels, self.shrinkage, self.outer_loss = net, levels, shrinkage, loss_named(loss)
+        self.outer_loss = error_named(loss, "Prototype predicts ratings, not logits")
+        self.net, self.levels, self.shrinkage = net, levels, shrinkage
         self.embed = mlp(vector_widths(net)[1], hidden, width)
         self.prototype = nn.Parameter(torch.randn(levels, width) * 0.1)
         self.log_share = nn.Parameter(torch.zeros(levels))
@@ -77,7 +76,7 @@ class Prototype(Algorithm):
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Take over the scale of the ratings, and let the net take over attributes and statistics."""
         self.values.copy_(torch.linspace(*ratings.scale, self.levels))
-        self.net.prepare(ratings, train)
+        super().prepare(ratings, train)
 
     def loss(self, batch: TaskBatch) -> Tensor:
         """Mean over tasks of the loss on the query set."""

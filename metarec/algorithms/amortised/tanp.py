@@ -83,7 +83,8 @@ class TaNP(Algorithm):
         beta: weight of the KL divergence, >= 0; 1 is that of a likelihood bound.
         cluster_weight: weight of the clustering, lambda, >= 0.
         shrinkage: pseudo-rows of value 0 in each set of rows, >= 0; 0: the mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net has no encoder, a number is out of range, or there is no such modulation.
@@ -158,13 +159,17 @@ class TaNP(Algorithm):
 
     def _latent(self, described: Described, rows: Rows) -> Gaussian:
         """q(z | rows)."""
-        summary = self.latent(described.vector, rows.rating - described.score, rows)
+        summary = self.latent(described.vector, self._left(described, rows), rows)
         return Gaussian(*self.moments(summary).chunk(2, dim=1))
 
     def _embedded(self, described: Described, rows: Rows) -> tuple[Tensor, Tensor]:
         """Shares in the clusters (T, K), and the task embedding with the pool's part (T, embedding)."""
-        shares: tuple[Tensor, Tensor] = self.pool(self.task(described.vector, rows.rating - described.score, rows))
+        shares: tuple[Tensor, Tensor] = self.pool(self.task(described.vector, self._left(described, rows), rows))
         return shares
+
+    def _left(self, described: Described, rows: Rows) -> Tensor:
+        """e, what the net's own score leaves of each rating, (T, R)."""
+        return rows.rating - self.outer_loss.expected(described.score)
 
     def _decoded(self, described: Described, z: Tensor, embedding: Tensor) -> Tensor:
         """Predicted ratings (T, R) of tasks with z (T, latent) and task embedding (T, embedding)."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm, Fast
-from metarec.algorithms.losses import LossName, loss_named
+from metarec.algorithms.losses import LossName, error_named
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
@@ -53,14 +53,13 @@ class RidgeHead(Algorithm):
         width = linear_width(net, "RidgeHead")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
-        if loss == "binary_cross_entropy":
-            raise InputError("loss binary_cross_entropy: least squares fits no logits; give an error of ratings")
-        self.net, self.outer_loss, self.output = net, loss_named(loss), output
+        self.net, self.outer_loss = net, error_named(loss, "least squares fits no logits")
+        self.output = output
         self.log_penalty = nn.Parameter(torch.full((width,), math.log(penalty)))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Let the net take over attributes and statistics, and the map the rating scale."""
-        self.net.prepare(ratings, train)
+        super().prepare(ratings, train)
         if self.output is not None:
             self.output.prepare(ratings.scale, train.rating)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from metarec.algorithms.engines.flat import Flat, Shapes, add_products, gated, own_times
-from metarec.algorithms.losses import Loss
+from metarec.algorithms.losses import RowLoss
 
 
 class Steps(NamedTuple):
@@ -32,7 +32,7 @@ class Steps(NamedTuple):
     inner_lr: float
     adaptation_steps: int
     first_order: bool
-    loss: Loss
+    loss: RowLoss
     target: Tensor
     share: Tensor
     support: Shapes

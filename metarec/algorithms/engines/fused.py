@@ -15,7 +15,7 @@ from metarec.algorithms.engines.layout import Layout, layouts
 from metarec.algorithms.engines.many_steps import ManySteps
 from metarec.algorithms.engines.one_step import OneStep
 from metarec.algorithms.inner_loop import InnerLoop
-from metarec.algorithms.losses import shares
+from metarec.algorithms.losses import RowLoss, shares
 from metarec.algorithms.update_rules import GradientStep
 from metarec.data.tasks import Rows, TaskBatch, parts
 from metarec.nets.base import Net
@@ -106,6 +106,8 @@ def plan(net: Net, how: InnerLoop, training: bool) -> Plan | str:
         return "the decoder is not a stack of dense layers"
     if not isinstance(how.rule, GradientStep):
         return "the update rule is not a plain gradient step"
+    if not isinstance(how.loss, RowLoss):
+        return "the loss is one of pairs of rows"
     if not how.adaptation_steps:
         return "there is no inner step"
     if training and decoder.dropout.p > 0:
@@ -177,6 +179,7 @@ def _inputs(net: Net, start: int, batch: TaskBatch, support: Layout, query: Layo
 
 def _steps(net: Net, how: InnerLoop, found: Plan, batch: TaskBatch, support: Layout, query: Layout) -> Steps:
     """The inner loop of a batch."""
+    assert isinstance(how.loss, RowLoss)
     steps = Steps(
         how.inner_lr,
         how.adaptation_steps,

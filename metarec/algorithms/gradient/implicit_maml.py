@@ -82,8 +82,8 @@ class ImplicitMAML(Algorithm):
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         regularisation: how strongly phi_i is held at theta, the paper's lambda, > 0.
         solver_steps: steps of conjugate gradients, >= 0.
-        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of
-            targets in [0, 1].
+        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or
+            `bpr` of clicks.
 
     Raises:
         InputError: nothing adapts, or a number is out of range.

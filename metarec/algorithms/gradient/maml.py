@@ -9,11 +9,9 @@ from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.engines import EngineName, engine_named
 from metarec.algorithms.engines.base import adapt_detached, score
 from metarec.algorithms.inner_loop import InnerLoop, adapting
-from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, LossName, loss_named
+from metarec.algorithms.losses import LossName, loss_named
 from metarec.algorithms.update_rules import GradientStep, MakeRule
-from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
-from metarec.errors import InputError
+from metarec.data.tasks import Rows, TaskBatch
 from metarec.nets.base import Net
 
 
@@ -32,15 +30,15 @@ class MAML(Algorithm):
         adaptation_steps: number of inner steps.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         first_order: drop the second-order term.
-        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of
-            targets in [0, 1].
+        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or
+            `bpr` of clicks.
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
             gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
         update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD`, `Kronecker` or `MetaCurvature` of
             `metarec.algorithms.update_rules`.
 
     Raises:
-        InputError: nothing adapts, a number is out of range, or the loss does not suit the data's ratings.
+        InputError: nothing adapts, or a number is out of range.
     """
 
     undecayed: ClassVar[tuple[str, ...]] = ("rule.*",)
@@ -64,12 +62,6 @@ class MAML(Algorithm):
         self.inner_loop = InnerLoop(
             names, inner_lr, adaptation_steps, shrinkage, first_order, loss_named(loss), self.rule
         )
-
-    def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics."""
-        if self.inner_loop.loss is BINARY_CROSS_ENTROPY and not (0 <= ratings.scale[0] <= ratings.scale[1] <= 1):
-            raise InputError(f"loss binary_cross_entropy: ratings in {list(ratings.scale)}; give targets in [0, 1]")
-        self.net.prepare(ratings, train)
 
     def remarks(self) -> dict[str, str]:
         """Which engine computes the meta-gradients."""

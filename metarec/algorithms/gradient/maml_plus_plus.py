@@ -82,8 +82,8 @@ class MAMLPlusPlus(Algorithm):
         inner_lr: what all rates start from.
         adaptation_steps: K, >= 1; should there be more at test time, they take the last one's rates.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
-        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of
-            targets in [0, 1].
+        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or
+            `bpr` of clicks.
         multi_step_steps: outer steps until the last step's loss is all that counts, >= 0.
         first_order_steps: outer steps of first order, >= 0.
 

@@ -71,8 +71,8 @@ class MAMO(Algorithm):
         adaptation_steps: number of inner steps, >= 0.
         shrinkage: pseudo-ratings without error in each support set, see `InnerLoop`; 0 is the paper's loss.
         first_order: drop the second-order term.
-        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of
-            targets in [0, 1].
+        loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or
+            `bpr` of clicks.
         slots: K, >= 1.
         temperature: of the attention, > 0; the less, the more slots differ.
         bias_scale: tau, >= 0; 0: all users begin at the same parameters.

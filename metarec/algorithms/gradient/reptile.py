@@ -38,8 +38,7 @@ class Reptile(Algorithm):
         inner_lr: step size of the inner loop.
         adaptation_steps: number of inner steps, >= 1.
         shrinkage: pseudo-ratings without error in each task, see `InnerLoop`; 0 is the paper's loss.
-        loss: of all rows: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` of targets in
-            [0, 1].
+        loss: of all rows: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or `bpr` of clicks.
 
     Raises:
         InputError: nothing adapts, or a number is out of range.

@@ -35,7 +35,8 @@ class DropoutNet(Algorithm):
         drop: share of the tasks whose preferences training drops, >= 0 and < 1.
         hidden: width of f's hidden layer, >= 1.
         shrinkage: pseudo-rows without error in each support set, >= 0; 0: the mean.
-        loss: of the query set; `absolute_error` trains for the mean absolute error.
+        loss: of the query set; `absolute_error` trains for the mean absolute error, `binary_cross_entropy` and `bpr` on
+            clicks.
 
     Raises:
         InputError: the net has no encoder, or a number is out of range.
@@ -76,7 +77,8 @@ class DropoutNet(Algorithm):
     def _preference(self, task: Tensor, support: Rows) -> Tensor:
         """p, (T, D), differentiable in all parameters."""
         encoded: Encoded = self.net.encoder(task, support.item)
-        weight = (support.rating - self._score(encoded, None)) * shares(support, self.shrinkage)
+        left = support.rating - self.outer_loss.expected(self._score(encoded, None))
+        weight = left * shares(support, self.shrinkage)
         return torch.bmm(weight.unsqueeze(1), encoded.item).squeeze(1)
 
     def _score(self, encoded: Encoded, preference: Tensor | None) -> Tensor:

@@ -30,7 +30,8 @@ class Pretrain(Algorithm):
         inner_lr: step size of fine-tuning, > 0.
         adaptation_steps: number of fine-tuning steps on a new user's support set, >= 0.
         shrinkage: pseudo-ratings without error in each support set, >= 0, see `InnerLoop`.
-        loss: of both training and fine-tuning.
+        loss: of both training and fine-tuning: `squared_error` or `absolute_error` of ratings, or
+            `binary_cross_entropy` or `bpr` of clicks.
 
     Raises:
         InputError: nothing adapts, a number is out of range, or there is no such loss.

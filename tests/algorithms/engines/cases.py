@@ -22,7 +22,9 @@ def drawn(ratings: Ratings, sizes: EpisodeSizes, tasks: int, seed: int, dtype: t
     order = length.argsort()
     sides = []
     for rows in (batch.support, batch.query):
-        rating = (rows.rating.to(dtype) - 1) / 4 if loss == "binary_cross_entropy" else rows.rating.to(dtype)
+        rating = rows.rating.to(dtype)
+        if loss in ("bpr", "binary_cross_entropy"):
+            rating = (rating >= 4).to(dtype) if loss == "bpr" else (rating - 1) / 4
         sides.append(Rows(*(column[order] for column in rows._replace(rating=rating))))
     length, cut, query = length[order], tasks // 2, batch.query.mask.shape[1]
     buckets = (Bucket(0, cut, int(length[:cut].max()), query), Bucket(cut, tasks, int(length.max()), query))

@@ -30,7 +30,7 @@ SETS = [
     ("fm", ["all"]),
     ("gmf", ["all"]),
 ]
-LOSSES = ["squared_error", "absolute_error", "binary_cross_entropy"]
+LOSSES = ["squared_error", "absolute_error", "binary_cross_entropy", "bpr"]
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-6}
 
 

@@ -127,6 +127,7 @@ def test_second_derivatives_are_refused() -> None:
         (tiny_melu, ["decoder.layers.0.*"], {}, "batched instead of fused: decoder.head.bias does not adapt"),
         (tiny_melu, ["decision", "encoder.item.*"], {}, "batched instead of fused: encoder.item.table.genre adapts"),
         (tiny_melu, ["decision"], {"adaptation_steps": 0}, "batched instead of fused: there is no inner step"),
+        (tiny_melu, ["decision"], {"loss": "bpr"}, "batched instead of fused: the loss is one of pairs of rows"),
         (tiny_melu, ["decision"], {"update_rule": MetaSGD}, "batched instead of fused: the update rule is not a plain"),
     ],
 )
