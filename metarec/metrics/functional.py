@@ -180,7 +180,7 @@ def auc(prediction: Tensor, target: Tensor, mask: Tensor, relevant: float = 1.0)
     hits = chosen.sum(1).double()
     pairs = hits * (mask.sum(1) - hits)
     above = rank.double().masked_fill(~chosen, 0.0).sum(1) - hits * (hits + 1) / 2
-    return _or_nan(valid & (pairs > 0), above / pairs)
+    return _or_nan(valid, above / pairs)  # without a pair 0 / 0, which is NaN as well
 
 
 def check_cutoff(k: int, gain: str) -> None:

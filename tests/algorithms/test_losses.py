@@ -5,7 +5,10 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from metarec.algorithms.amortised.lwa import ClassMeans
+from metarec.algorithms.amortised.sets import SetEncoder
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, BPR, SQUARED_ERROR, loss_named
 from metarec.data.ratings import Ratings
@@ -108,6 +111,38 @@ def test_every_algorithm_with_a_loss_takes_those_of_clicks(
     value.backward()
     assert value.isfinite()
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in algorithm.parameters())
+
+
+@pytest.mark.parametrize("kind", ["conditional_process", "hypernetwork", "tanp", "lwa", "nlba", "dropout_net"])
+def test_what_a_click_leaves_is_measured_from_its_probability(
+    kind: str, ratings: Ratings, batch: TaskBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a support set is encoded from lies between 0 and 1, or -1 and 1, where scores are far above."""
+    seen = []
+
+    def recorded(self: nn.Module, vector: object, value: torch.Tensor, rows: Rows) -> torch.Tensor:
+        seen.append(value)
+        return original(self, vector, value, rows)
+
+    layer = ClassMeans if kind in ("lwa", "nlba") else SetEncoder
+    original = layer.forward
+    monkeypatch.setattr(layer, "forward", recorded)
+    net = tiny_net(ratings)
+    with torch.no_grad():
+        net.decoder.user_bias += 7.0
+    algorithm = type(KINDS[kind](net))(net, loss="bpr")
+    given = clicked(batch)
+    fast = algorithm.adapt(given.task, given.support)
+    if kind == "dropout_net":
+        left = given.support.rating - algorithm.predict({}, given.task, given.support.item).sigmoid()
+        vectors = net.encoder(given.task, given.support.item).item * given.support.mask.unsqueeze(2)
+        seen.append(left)
+        expected = (left.unsqueeze(2) * vectors).sum(1) / (given.support.mask.sum(1, keepdim=True) + 1)
+        torch.testing.assert_close(fast["preference"], expected)
+    assert seen
+    for value in seen:
+        assert value.abs().max() < 1
+        assert value.abs().max() > 0.5
 
 
 def test_an_error_of_ratings_takes_any_ratings(ratings: Ratings) -> None:
