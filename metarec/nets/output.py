@@ -130,9 +130,10 @@ class OrderedLogit(Output):
         at_least(1, hidden=hidden)
         at_least(0, shrinkage=shrinkage)
         self.habit_width, self.shrinkage = levels + 2, shrinkage
-        self.own = nn.Sequential(nn.Linear(self.habit_width, hidden), nn.ReLU(), nn.Linear(hidden, levels))
-        nn.init.zeros_(self.own[2].weight)
-        nn.init.zeros_(self.own[2].bias)
+        last = nn.Linear(hidden, levels)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.own = nn.Sequential(nn.Linear(self.habit_width, hidden), nn.ReLU(), last)
         self.register_buffer("level", torch.linspace(0.0, 1.0, levels))
         self.register_buffer("share", torch.full((levels,), 1 / levels))
 
