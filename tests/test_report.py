@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from metarec import cli, report
 from metarec.errors import InputError
-from metarec.experiment import Experiment, Method
+from metarec.experiment import Experiment, Method, load
 
 EXPERIMENT = Experiment(
     shows="A small table.",
@@ -184,3 +185,33 @@ def test_runs_on_other_episodes_are_refused(results: Path) -> None:
 def test_rows_that_ran_otherwise_are_named(results: Path) -> None:
     text = report.as_markdown(report.records(EXPERIMENT, results), EXPERIMENT, ["maml"])
     assert text.startswith("**Not as the experiment file says now: maml.**")
+
+
+TABLES = sorted(Path("experiments/tables").glob("*.csv"))
+
+
+def saved(path: Path) -> list[dict[str, Any]]:
+    """The records of a committed CSV file, as `records` gave them."""
+    with path.open(encoding="utf-8") as file:
+        return [{name: plain(name, value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def plain(name: str, value: str) -> Any:
+    """A cell of the file, in its own type."""
+    if name in ("method", "metric"):
+        return value
+    return int(value) if name in ("tasks", "missing", "seeds") else float(value) if value else None
+
+
+def test_there_are_committed_results() -> None:
+    assert TABLES
+
+
+@pytest.mark.parametrize("path", TABLES, ids=str)
+def test_the_readme_shows_the_committed_results(path: Path) -> None:
+    plan = load(Path("experiments") / f"{path.stem}.yaml")
+    rows = saved(path)
+    assert {row["method"] for row in rows} == set(plan.methods)
+    text = Path("README.md").read_text(encoding="utf-8")
+    block = text.split(f"<!-- begin {path.stem} -->\n")[1].split(f"\n<!-- end {path.stem} -->")[0]
+    assert block == report.as_markdown(rows, plan)
