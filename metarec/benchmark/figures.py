@@ -178,7 +178,7 @@ def _costs(
 def _data(pyplot: Any, records: Sequence[Record]) -> Any:
     panels = _panels(pyplot, records, 1.8)
     for _, axes, some in panels:
-        _bars(axes, *_series(some, lambda _: "assembly", lambda r: r.engine), _ratio)
+        _bars(axes, *_series(some, lambda _: "assembly", lambda r: f"{r.engine}, {r.batching}"), _ratio)
         axes.set_ylim(0, 1)
         axes.set_ylabel("share of a step")
     return panels[0][0]

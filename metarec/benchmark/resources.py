@@ -16,6 +16,7 @@ from metarec.benchmark.peers import learn2learn_loop
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import Cell, Setting
 from metarec.benchmark.timing import interleaved, middle, ratio
+from metarec.data.episodes import POOL
 from metarec.data.tasks import TaskBatch
 
 MEMORY_CELLS = (Cell("decision", 2, 1), Cell("decision", 2, 5), Cell("all", 2, 1), Cell("all", 2, 5))
@@ -24,31 +25,33 @@ MEMORY_CELLS = (Cell("decision", 2, 1), Cell("decision", 2, 5), Cell("all", 2, 1
 def data(setting: Setting) -> list[Record]:
     """Assembly of a batch by the data module, against what each engine and the optimizer do with it."""
     cell = Cell("decision", 2, 1)
-    module = data_module(setting)
-    batches = iter(module.train_dataloader())
-    batch = module.transfer_batch_to_device(next(batches), setting.device, 0)
-    contenders = {name: engine(setting, cell, name, "padded") for name in ("batched", "fused")}
-    runs = {name: _training_step(contender, batch) for name, contender in contenders.items()}
+    return [
+        _share(setting, cell, name, batching)
+        for name, batching in (("batched", "buckets"), ("fused", "buckets"), ("fused", "length-sorted"))
+    ]
+
+
+def _share(setting: Setting, cell: Cell, name: EngineName, batching: str) -> Record:
+    """Assembly as a share of assembly and training step, batch after batch, a pool of them drawn now and then."""
+    module = data_module(setting, batching == "length-sorted")
     fresh = itertools.chain.from_iterable(iter(module.train_dataloader()) for _ in itertools.count())
-    seconds = interleaved(runs | {"assembly": lambda _: next(fresh)}, setting.rounds, setting.device, setting.least)
-    found = []
-    for name in contenders:
-        share = ratio(seconds["assembly"], [a + b for a, b in zip(seconds["assembly"], seconds[name], strict=True)])
-        found.append(
-            Record(
-                "data", name, *cell, "buckets", setting.threads, share.median,
-                (share.low, share.high), "assembly and training step", 1e3 * middle(seconds["assembly"]), "ms/batch",
-                setting.rounds, where=setting.where,
-            )
-        )  # fmt: skip
-    return found
+    batches = [module.transfer_batch_to_device(batch, setting.device, 0) for batch in itertools.islice(fresh, POOL)]
+    step = _training_step(engine(setting, cell, name, "padded"), itertools.cycle(batches))
+    runs = {name: step, "assembly": lambda _: [next(fresh) for _ in batches]}
+    seconds = interleaved(runs, setting.rounds, setting.device, setting.least)
+    share = ratio(seconds["assembly"], [a + b for a, b in zip(seconds["assembly"], seconds[name], strict=True)])
+    return Record(
+        "data", name, *cell, batching, setting.threads, share.median, (share.low, share.high),
+        "assembly and training step", 1e3 * middle(seconds["assembly"]) / len(batches), "ms/batch", setting.rounds,
+        where=setting.where,
+    )  # fmt: skip
 
 
-def _training_step(contender: Contender, batch: TaskBatch) -> Callable[[int], object]:
-    """An outer step of a contender, and the optimizer's."""
+def _training_step(contender: Contender, batches: Iterator[TaskBatch]) -> Callable[[int], object]:
+    """Outer steps of a contender, and the optimizer's, on as many batches as are drawn together."""
     assert contender.net is not None
     optimizer = adam(contender.net.parameters())
-    return lambda _: (contender.step(batch), optimizer.step())
+    return lambda _: [(contender.step(batch), optimizer.step()) for batch in itertools.islice(batches, POOL)]
 
 
 def memory(setting: Setting) -> list[Record]:

@@ -11,11 +11,11 @@ from metarec.messages import one_of
 EngineName = Literal["loop", "batched", "fused"]
 
 
-def engine_named(name: str) -> Engine:
-    """The engine of that name.
+def engine_named(name: str | None) -> Engine:
+    """The engine of that name; null: `batched`, and by itself `fused` where that applies.
 
     Raises:
         InputError: there is none.
     """
     known: dict[str, type[Engine]] = {"loop": Loop, "batched": Batched, "fused": Fused}
-    return one_of("engine", name, known)()
+    return Fused() if name is None else one_of("engine", name, known)()

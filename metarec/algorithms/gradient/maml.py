@@ -33,7 +33,8 @@ class MAML(Algorithm):
         loss: of support and query sets: `squared_error` or `absolute_error` of ratings, or `binary_cross_entropy` or
             `bpr` of clicks.
         engine: how inner loops are computed: `batched`, all tasks in one call; `fused`, the same with hand-derived
-            gradients where the adapting parameters are dense layers; `loop`, task by task. All give the same values.
+            gradients where the adapting parameters are dense layers; `loop`, task by task; null: `batched`, but `fused`
+            where it applies. All give the same values, and a run says which it was.
         update_rule: what a step does with the gradients: `GradientStep`, `MetaSGD`, `Kronecker` or `MetaCurvature` of
             `metarec.algorithms.update_rules`.
 
@@ -52,7 +53,7 @@ class MAML(Algorithm):
         shrinkage: float = 0.0,
         first_order: bool = False,
         loss: LossName = "squared_error",
-        engine: EngineName = "batched",
+        engine: EngineName | None = None,
         update_rule: MakeRule = GradientStep,
     ) -> None:
         super().__init__()

@@ -132,7 +132,9 @@ def test_second_derivatives_are_refused() -> None:
     ],
 )
 def test_it_says_where_it_applies(net, adapts: list[str], options: dict, remark: str, ratings: Ratings) -> None:
-    assert MAML(net(ratings), adapts, engine="fused", **options).remarks()["engine"].startswith(remark)
+    for engine in ("fused", None):  # asked for, and by itself
+        assert MAML(net(ratings), adapts, engine=engine, **options).remarks()["engine"].startswith(remark)
+    assert MAML(net(ratings), adapts, engine="batched", **options).remarks() == {"engine": "batched"}
 
 
 @pytest.mark.parametrize("inside", [False, True])
