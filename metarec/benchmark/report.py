@@ -145,7 +145,8 @@ def _memory(records: Sequence[Record]) -> str:
 def _data(records: Sequence[Record]) -> str:
     """A row for each engine and batching."""
     rows = [
-        (str(r.threads), r.engine, r.batching, f"{cost(r)} {r.unit}", f"{100 * (r.ratio or 0):.1f} %") for r in records
+        (str(r.threads), r.engine, r.batching or "-", f"{cost(r)} {r.unit}", f"{100 * (r.ratio or 0):.1f} %")
+        for r in records
     ]
     return _table(["threads", "engine", "batching", "assembly", "share of a step"], rows, 3)
 
