@@ -25,10 +25,8 @@ MEMORY_CELLS = (Cell("decision", 2, 1), Cell("decision", 2, 5), Cell("all", 2, 1
 def data(setting: Setting) -> list[Record]:
     """Assembly of a batch by the data module, against what each engine and the optimizer do with it."""
     cell = Cell("decision", 2, 1)
-    return [
-        _share(setting, cell, name, batching)
-        for name, batching in (("batched", "buckets"), ("fused", "buckets"), ("fused", "length-sorted"))
-    ]
+    ways: list[tuple[EngineName, str]] = [("batched", "buckets"), ("fused", "buckets"), ("fused", "length-sorted")]
+    return [_share(setting, cell, *way) for way in ways]
 
 
 def _share(setting: Setting, cell: Cell, name: EngineName, batching: str) -> Record:
