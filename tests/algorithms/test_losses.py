@@ -5,12 +5,12 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from metarec.algorithms.amortised.sets import SetEncoder
 from torch import nn
 
 from metarec.algorithms.amortised.lwa import ClassMeans
 from metarec.algorithms.closed_form.ridge import RidgeHead
 from metarec.algorithms.losses import BINARY_CROSS_ENTROPY, BPR, SQUARED_ERROR, loss_named
+from metarec.algorithms.sets import SetEncoder
 from metarec.data.ratings import Ratings
 from metarec.data.sources import clicks
 from metarec.data.tasks import Rows, TaskBatch, pack
