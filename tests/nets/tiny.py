@@ -41,3 +41,5 @@ SIZES: dict[str, dict] = {
 TINY: dict[str, Callable[..., Net]] = {
     name: partial(tiny, kind, **SIZES.get(name, {"width": 3, "hidden": [5, 4]})) for name, kind in KINDS.items()
 }
+WITH_PRIOR = [make for name, make in TINY.items() if name != "melu"]
+"""Those with a user prior, whose place an id of a task can take."""

@@ -18,13 +18,13 @@ from metarec.errors import InputError
 from metarec.nets.base import Net, NoNet
 from tests.algorithms.amortised.plain import double, emptied, randomised, under
 from tests.conftest import tiny_melu, tiny_net
-from tests.nets.tiny import TINY
+from tests.nets.tiny import TINY, WITH_PRIOR
 
 Made = MetaEmb | MWUF
 METHODS: list[Callable[..., Made]] = [MetaEmb, MWUF]
 
 
-@pytest.fixture(params=[tiny_net, *TINY.values()])
+@pytest.fixture(params=WITH_PRIOR)
 def net(request: pytest.FixtureRequest, ratings: Ratings) -> Net:
     return request.param(ratings)
 

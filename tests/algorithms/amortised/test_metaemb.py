@@ -12,7 +12,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net
 from tests.algorithms.amortised.plain import double, randomised, under
 from tests.conftest import tiny_net
-from tests.nets.tiny import TINY
+from tests.nets.tiny import TINY, WITH_PRIOR
 
 
 def made(net: Net, **options: object) -> MetaEmb:
@@ -20,7 +20,7 @@ def made(net: Net, **options: object) -> MetaEmb:
     return randomised(MetaEmb(net, **arguments)).double().eval()
 
 
-@pytest.fixture(params=[tiny_net, *TINY.values()])
+@pytest.fixture(params=WITH_PRIOR)
 def algorithm(request: pytest.FixtureRequest, ratings: Ratings) -> MetaEmb:
     return made(request.param(ratings))
 

@@ -12,7 +12,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net
 from tests.algorithms.amortised.plain import double, emptied, layered, randomised, under
 from tests.conftest import tiny_net
-from tests.nets.tiny import TINY
+from tests.nets.tiny import WITH_PRIOR
 
 
 def made(net: Net, ratings: Ratings, **options: object) -> MWUF:
@@ -22,7 +22,7 @@ def made(net: Net, ratings: Ratings, **options: object) -> MWUF:
     return algorithm.double().eval()
 
 
-@pytest.fixture(params=[tiny_net, *TINY.values()])
+@pytest.fixture(params=WITH_PRIOR)
 def algorithm(request: pytest.FixtureRequest, ratings: Ratings) -> MWUF:
     return made(request.param(ratings), ratings)
 

@@ -98,7 +98,7 @@ def test_random_lengths_and_padding(
     assert_equal_to_loop(ratings, *case, engine, EpisodeSizes(low, low + more, query), tasks, seed, **options)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "bpr"])  # of pairs: no derivative of a row
 def test_derivatives_of_losses_are_those_of_autograd_at_kinks_too(name: str) -> None:
     loss, target = loss_named(name), torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64).expand(3, -1)
     score = (target + torch.tensor([[0.0], [0.5], [-1.5]], dtype=torch.float64)).requires_grad_()
