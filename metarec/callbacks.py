@@ -82,6 +82,13 @@ class AverageWeights(EMAWeightAveraging):
         finally:
             pl_module.trainer = trainer
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the average use the module's own buffers, which Lightning would copy to it with every step."""
+        assert self._average_model is not None
+        own = dict(pl_module.named_modules())
+        for name, module in self._average_model.module.named_modules():
+            module._buffers = own[name]._buffers
+
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let go of the average when the fit is over; the module holds it by then."""
         self._average_model = None

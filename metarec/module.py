@@ -1,4 +1,4 @@
-"""MetaModule: the LightningModule that trains and judges an algorithm; the only file that knows both."""
+"""MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
 import time
 from collections.abc import Callable

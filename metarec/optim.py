@@ -35,7 +35,10 @@ class RowAdamW(torch.optim.Optimizer):
         weight_decay: float = 0.01,
     ) -> None:
         if not (lr > 0 and eps > 0 and weight_decay >= 0 and all(0 <= beta < 1 for beta in betas)):
-            raise InputError(f"RowAdamW: lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}: out of range")
+            raise InputError(
+                f"RowAdamW: lr {lr}, betas {betas}, eps {eps}, weight_decay {weight_decay}; give "
+                "lr and eps > 0, weight_decay >= 0 and betas in [0, 1)"
+            )
         # fused: where torch puts the step counts when it loads them
         super().__init__(
             params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "fused": True}
@@ -132,7 +135,7 @@ def require_rows(module: nn.Module, optimizer: torch.optim.Optimizer, processes:
         return
     fused = optimizer.defaults.get("fused") and not isinstance(optimizer, RowAdamW)
     if fused or not isinstance(optimizer, SPARSE):
-        name = type(optimizer).__name__
+        name = f"{type(optimizer).__name__}{'(fused=True)' * bool(fused)}"
         raise InputError(f"sparse: true with the optimizer {name}; use metarec.optim.RowAdamW, or sparse: false")
     if processes > 1:
         raise InputError(f"sparse: true in {processes} processes; use one process, or sparse: false")

@@ -42,9 +42,9 @@ ROUNDING = 1e-6
 def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> list[Record]:
     """One record per method and metric, with 95 % bootstrap intervals over test users.
 
-    A user's value is the mean over model seeds. Metrics are those of the adapted model (`mae`), of the same
-    model without adaptation (`zero_shot_mae`), the gain by adaptation, positive where it helps (`gain_mae`),
-    `adapt_seconds` a user, and `fit_seconds` a seed, which has no interval over users.
+    A user's value is the mean over the draws of their episode, then over model seeds. Metrics are those of the adapted
+    model (`mae`), of the same model without adaptation (`zero_shot_mae`), the gain by adaptation, positive where it
+    helps (`gain_mae`), `adapt_seconds` a user, and `fit_seconds` a seed, which has no interval over users.
 
     Args:
         experiment: the experiment.
@@ -58,9 +58,7 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
         method: [folder for seed in seeds or experiment.seeds if _done(folder := folder_of(results, method, seed))]
         for method in experiment.methods
     }
-    tables = {
-        m: [pd.read_parquet(f / "per_task.parquet") for f in folders] for m, folders in finished.items() if folders
-    }
+    tables = {m: [_users(f / "per_task.parquet") for f in folders] for m, folders in finished.items() if folders}
     if not tables:
         raise InputError(f"{results}: no finished run; run the experiment first with `metarec run`")
     _check_comparable(tables, [_summary(folder) for folders in finished.values() for folder in folders], results)
@@ -77,6 +75,11 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
 def _done(folder: Path) -> bool:
     """Whether a run left its results."""
     return (folder / "metrics.json").exists() and (folder / "per_task.parquet").exists()
+
+
+def _users(path: Path) -> pd.DataFrame:
+    """One row a test user: means over the draws of their episode; undefined where one of them is."""
+    return pd.read_parquet(path).groupby("user", sort=False, as_index=False).mean(skipna=False)
 
 
 def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Record], results: Path) -> None:

@@ -64,10 +64,11 @@ class RunFolder(Callback):
         if not trainer.is_global_zero:
             return
         table = _frame(columns, trainer)
+        table.insert(1, "draw", table.groupby("user").cumcount())
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "per_task.parquet") as temporary:
             table.to_parquet(temporary, index=False)
-        write_json(folder / "metrics.json", self._summary(trainer, pl_module, len(table)))
+        write_json(folder / "metrics.json", self._summary(trainer, pl_module, table))
         for logger in wandb_loggers(trainer):
             logger.log_table("per_user", dataframe=table)
 
@@ -94,7 +95,7 @@ class RunFolder(Callback):
             with replacing(Path(trainer.default_root_dir) / "predictions.parquet") as temporary:
                 _frame(columns, trainer).to_parquet(temporary, index=False)
 
-    def _summary(self, trainer: Trainer, module: Any, tasks: int) -> dict[str, Any]:
+    def _summary(self, trainer: Trainer, module: Any, table: pd.DataFrame) -> dict[str, Any]:
         """What `metrics.json` holds."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         means = {name: _plain(value) for name, value in trainer.callback_metrics.items() if name.startswith("test/")}
@@ -105,9 +106,10 @@ class RunFolder(Callback):
             "torch": torch.__version__,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
-            "episodes": {"digest": data.test_digest, "negatives": data.negatives},
+            "episodes": {"digest": data.test_digest, "negatives": data.negatives, "draws": data.test_draws},
             "seed": data.seed,
-            "tasks": tasks,
+            "tasks": len(table),
+            "users": table["user"].nunique(),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             **{"epochs": 0, "steps": 0, **module.weights},
             **module.algorithm.remarks(),

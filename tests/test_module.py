@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping
 
 from metarec.algorithms.gradient.maml import MAML
@@ -117,6 +117,39 @@ def test_averaged_weights_are_the_ones_judged(ratings: Ratings, tmp_path: Path) 
         assert validated["val/adapted/mae"] == pytest.approx(score, abs=1e-6)
         judge.test(judged, datamodule=data, ckpt_path=best, verbose=False)
         assert all(torch.equal(value, judged.state_dict()[name]) for name, value in content["state_dict"].items())
+
+
+def test_the_average_shares_buffers_and_owns_weights(ratings: Ratings, tmp_path: Path) -> None:
+    average = AverageWeights(decay=0.9)
+    shared: list[tuple[bool, bool]] = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *rest: object) -> None:
+            copy = average._average_model.module
+            buffers = zip(copy.buffers(), pl_module.buffers(), strict=True)
+            weights = zip(copy.parameters(), pl_module.parameters(), strict=True)
+            shared.append((all(a is b for a, b in buffers), any(a is b for a, b in weights)))
+
+    module = module_of(ratings)
+    assert list(module.buffers())
+    trainer_of(tmp_path, callbacks=[average, Watch()], max_epochs=2).fit(module, datamodule=data_of(ratings))
+    assert set(shared) == {(True, False)}
+
+
+def test_several_draws_are_rows_of_their_own_and_predictions_are_not(ratings: Ratings, tmp_path: Path) -> None:
+    module, data = module_of(ratings), data_of(ratings, test_draws=3)
+    trainer = trainer_of(tmp_path, callbacks=[RunFolder()], max_epochs=1)
+    trainer.fit(module, datamodule=data)
+    trainer.test(module, datamodule=data, verbose=False)
+    trainer.predict(module, datamodule=data)
+    table, predictions = (pd.read_parquet(tmp_path / f"{n}.parquet") for n in ("per_task", "predictions"))
+    users = len(set(table["user"]))
+    assert sorted(table["draw"]) == sorted([0, 1, 2] * users)
+    assert not table.duplicated(["user", "draw"]).any()
+    assert table.groupby("user")["adapted/mae"].nunique().max() == 3
+    assert not predictions.duplicated(["user", "item"]).any()
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert (summary["users"], summary["tasks"], summary["episodes"]["draws"]) == (users, 3 * users, 3)
 
 
 def test_logged_curves(ratings: Ratings, tmp_path: Path) -> None:

@@ -74,6 +74,24 @@ def test_records(results: Path) -> None:
     assert pick(rows, "maml", "ndcg_exp@5")["missing"] == 1
 
 
+def test_a_user_is_one_user_however_often_drawn(results: Path) -> None:
+    before = report.records(EXPERIMENT, results)
+    for path in results.glob("*/*/per_task.parquet"):
+        table = pd.read_parquet(path)
+        metrics = [column for column in table if "/" in column]
+        above, below = table.copy(), table.copy()
+        above[metrics] += 0.2
+        below[metrics] -= 0.1
+        pd.concat([table, above, below]).sort_index(kind="stable").to_parquet(path)
+    after = report.records(EXPERIMENT, results)
+    for old, new in zip(before, after, strict=True):
+        assert (old["tasks"], old["missing"]) == (new["tasks"], new["missing"])
+        shift = 0.1 / 3 if old["metric"] in ("mae", "zero_shot_mae") else 0.0
+        if "ndcg" not in old["metric"]:
+            assert new["low"] == pytest.approx(old["low"] and old["low"] + shift)
+            assert new["difference_high"] == pytest.approx(old["difference_high"])
+
+
 def test_gain_is_positive_where_adaptation_helps(results: Path) -> None:
     rows = report.records(EXPERIMENT, results)
     assert pick(rows, "maml", "gain_mae")["mean"] == pytest.approx(0.15, abs=0.01)

@@ -54,8 +54,12 @@ class Algorithm(nn.Module):
         return {}
 
     def loss(self, batch: TaskBatch) -> Tensor:
-        """The outer loss of a batch, a scalar: the mean over its tasks."""
-        raise NotImplementedError
+        """The outer loss of a batch, a scalar: the mean over its tasks.
+
+        Raises:
+            NotImplementedError: the method is not trained by gradients.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not trained by gradients; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fast weights of T tasks.

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import PackedTasks, Rows
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Net
 
@@ -81,14 +81,6 @@ class AlternatingLeastSquares(Algorithm):
             gram.index_add_(0, group[rows], inputs[:, :, None] * inputs[:, None, :])
             right.index_add_(0, group[rows], inputs * target[:, None])
         return ridge(gram, right, self.regularisation)
-
-    def loss(self, batch: TaskBatch) -> Tensor:
-        """There is nothing to train by gradients.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("AlternatingLeastSquares is not trained by gradients; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fold in: the ridge solution on each support set."""

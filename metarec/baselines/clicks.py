@@ -6,7 +6,7 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import require_clicks
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import PackedTasks, Rows
 from metarec.nets.base import Net
 
 
@@ -36,14 +36,6 @@ class OnClicks(Algorithm):
     def fit(self, train: PackedTasks) -> None:
         """Take over the training tasks, whose ratings are clicks."""
         raise NotImplementedError
-
-    def loss(self, batch: TaskBatch) -> Tensor:
-        """There is nothing to train by gradients.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f"{type(self).__name__} is not trained by gradients; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """What `fold_in` makes of the clicks of the support set."""

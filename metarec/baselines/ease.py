@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Fast
+from metarec.algorithms.similarity import dense, require_room
 from metarec.baselines.clicks import OnClicks
-from metarec.baselines.residuals import OnBiases, dense, require_room, spread
+from metarec.baselines.residuals import OnBiases, spread
 from metarec.data.tasks import PackedTasks, Rows
 from metarec.errors import InputError
 from metarec.nets.base import Net

@@ -9,7 +9,7 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import EpisodeSizes, PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import EpisodeSizes, PackedTasks, Rows
 from metarec.errors import InputError, at_least
 from metarec.nets.base import Net
 from metarec.nets.output import MonotoneMap, interpolated
@@ -79,14 +79,6 @@ class Mapped(Algorithm):
                 (output(score) - rating).abs().mean().backward()
                 optimizer.step()
         return output.values().detach()
-
-    def loss(self, batch: TaskBatch) -> Tensor:
-        """There is nothing to train by tasks.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError("Mapped is not trained; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """As the predictor."""

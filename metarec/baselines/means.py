@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast
+from metarec.algorithms.similarity import fitted_item_bias, shrunk_mean
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.data.tasks import PackedTasks, Rows
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
@@ -44,14 +45,6 @@ class Means(Algorithm):
     def item_effect(self, train: PackedTasks, deviation: Tensor) -> Tensor:
         """Shrunk mean of the deviations (N,) of each item's training ratings, shape (items,)."""
         return shrunk_mean(train.item, deviation, len(self.item_bias), self.item_shrinkage)
-
-    def loss(self, batch: TaskBatch) -> Tensor:
-        """There is nothing to train.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f"{type(self).__name__} is not trained; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Nothing adapts."""
@@ -132,14 +125,8 @@ class ItemUserBias(Means):
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Fit item and user biases in turn."""
-        users = len(train.task)
-        user = torch.repeat_interleave(torch.arange(users), train.lengths)
-        deviation = train.rating - train.rating.mean()
-        user_bias = torch.zeros(users)
-        item_bias = torch.zeros(len(self.item_bias))
-        for _ in range(self.sweeps):
-            item_bias = self.item_effect(train, deviation - user_bias[user])
-            user_bias = shrunk_mean(user, deviation - item_bias[train.item], users, self.user_shrinkage)
+        shrinkage = self.item_shrinkage, self.user_shrinkage
+        item_bias = fitted_item_bias(train, len(self.item_bias), *shrinkage, self.sweeps)
         self.mean.fill_(float(train.rating.mean()))
         self.item_bias.copy_(item_bias)
 
@@ -153,17 +140,3 @@ class ItemUserBias(Means):
         """Mean + item bias + user bias, (T, Q)."""
         prediction = self.mean + self.item_bias[item]
         return prediction + fast["user_bias"][:, None] if fast else prediction
-
-
-def shrunk_mean(group: Tensor, value: Tensor, groups: int, shrinkage: float) -> Tensor:
-    """Sum of the values of each group over their number plus `shrinkage`; 0 for an empty group.
-
-    Args:
-        group: group of each value, shape (N,).
-        value: values, shape (N,).
-        groups: number of groups.
-        shrinkage: pseudo-values of 0 in each group.
-    """
-    total = torch.zeros(groups, dtype=value.dtype).index_add(0, group, value)
-    count = torch.bincount(group, minlength=groups)
-    return total / (count + shrinkage).clamp(min=1e-9)

@@ -6,16 +6,14 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Fast
-from metarec.baselines.residuals import OnBiases, dense, require_room, spread
+from metarec.algorithms.similarity import dense, nearest, require_room, shrunk_cosine, weighted_mean
+from metarec.baselines.residuals import OnBiases, spread
 from metarec.data.tasks import PackedTasks, Rows
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
 BLOCK = 2**23
 """Entries of a table of user-item pairs and training users that `UserKNN` works on at once."""
-
-TIED = 1 - 1e-5
-"""A neighbour whose similarity is this part of the k-th's or more is as near as that: rounding must not choose."""
 
 
 class ItemKNN(OnBiases):
@@ -34,7 +32,7 @@ class ItemKNN(OnBiases):
     unlike neighbours say little.
 
     Memory: the similarities take 4 items^2 bytes (60 MB for MovieLens 1M), and while they are made
-    8 users x items + 16 items^2; predictions, 4 T Q S bytes a few times over.
+    8 users x items + 32 items^2; predictions, 4 T Q S bytes a few times over.
 
     Args:
         net: gives the numbers of users and items; nothing else of it is used.
@@ -177,18 +175,4 @@ def similarity(left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor], shrink
         (A, B), between -1 and 1.
     """
     (x, in_x), (y, in_y) = left, right
-    count = in_x @ in_y.mT
-    norms = (x.square() @ in_y.mT).sqrt() * (in_x @ y.square().mT).sqrt()
-    return (x @ y.mT) / norms.clamp(min=1e-9) * (count / (count + shrinkage).clamp(min=1e-9))
-
-
-def nearest(similarity: Tensor, neighbours: int) -> Tensor:
-    """The similarities (..., N), but 0 for all below the k largest in magnitude; those that tie with the k-th stay."""
-    size = similarity.abs()
-    last = size.topk(min(neighbours, size.shape[-1]), dim=-1).values[..., -1:]
-    return similarity.masked_fill(size < last * TIED, 0.0)
-
-
-def weighted_mean(weight: Tensor, value: Tensor, regularisation: float) -> Tensor:
-    """Sum over the last dimension of weight x value, over that of |weight| plus the regularisation."""
-    return (weight * value).sum(dim=-1) / (weight.abs().sum(dim=-1) + regularisation).clamp(min=1e-9)
+    return shrunk_cosine(x @ y.mT, x.square() @ in_y.mT, in_x @ y.square().mT, in_x @ in_y.mT, shrinkage)

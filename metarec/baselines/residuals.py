@@ -4,14 +4,11 @@ import torch
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm, Fast
-from metarec.baselines.means import ItemUserBias, shrunk_mean
+from metarec.algorithms.similarity import residuals
+from metarec.baselines.means import ItemUserBias
 from metarec.data.ratings import Ratings
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch
-from metarec.errors import InputError
+from metarec.data.tasks import PackedTasks, Rows
 from metarec.nets.base import Net
-
-MOST = 10**9
-"""Most entries of a dense table; 4 GB in single precision."""
 
 
 class OnBiases(Algorithm):
@@ -33,22 +30,11 @@ class OnBiases(Algorithm):
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Fit the biases, then the correction to what they leave."""
         self.biases.prepare(ratings, train)
-        left = train.rating - self.biases.mean.cpu() - self.biases.item_bias.cpu()[train.item]
-        group = torch.repeat_interleave(torch.arange(len(train.task)), train.lengths)
-        user_bias = shrunk_mean(group, left, len(train.task), self.biases.user_shrinkage)
-        self.fit(train._replace(rating=left - user_bias[group]))
+        self.fit(residuals(train, self.biases.item_bias.cpu(), self.biases.user_shrinkage))
 
     def fit(self, train: PackedTasks) -> None:
         """Take over the training tasks; their ratings are residuals."""
         raise NotImplementedError
-
-    def loss(self, batch: TaskBatch) -> Tensor:
-        """There is nothing to train by gradients.
-
-        Raises:
-            NotImplementedError: always.
-        """
-        raise NotImplementedError(f"{type(self).__name__} is not trained by gradients; use `metarec test`")
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """The user bias, and what `fold_in` makes of the residuals of the support set."""
@@ -69,34 +55,6 @@ class OnBiases(Algorithm):
     def correction(self, fast: Fast, item: Tensor) -> Tensor:
         """What adapted users' ratings are expected to be above mean and biases, (T, Q)."""
         raise NotImplementedError
-
-
-def require_room(rows: int, columns: int, which: str) -> None:
-    """Refuse tables that no ordinary machine can hold.
-
-    Raises:
-        InputError: there are more than `MOST` entries.
-    """
-    if rows * columns > MOST:
-        raise InputError(
-            f"a table of {rows} x {columns} {which} would hold more than {MOST} entries; "
-            "raise the data's min_ratings or use another baseline"
-        )
-
-
-def dense(train: PackedTasks, row: Tensor, rows: int, items: int) -> tuple[Tensor, Tensor]:
-    """Residuals of the training ratings and whether there is one, both (rows, items) and 0 elsewhere.
-
-    Args:
-        train: training tasks; their ratings are residuals.
-        row: row of each task, (T,).
-        rows: number of rows.
-        items: number of items.
-    """
-    place = torch.repeat_interleave(row, train.lengths), train.item
-    residual, rated = train.rating.new_zeros(2, rows, items).unbind()
-    residual[place], rated[place] = train.rating, 1.0
-    return residual, rated
 
 
 def spread(support: Rows) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,6 +3,8 @@
 That is the multiplications it cannot do without, at the rate of a batched product of that size in the same rounds.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,13 +17,13 @@ ROWS = 32
 """Rows of each product whose rate is measured: about a support set."""
 
 
-def bound(setting: Setting, cell: Cell, batches: list[TaskBatch]) -> Contender:
+def bound(setting: Setting, cell: Cell, rounds: Sequence[Sequence[TaskBatch]]) -> Contender:
     """A contender that only multiplies matrices, and whose time is scaled to the operations of the cell.
 
     Args:
         setting: the benchmark's.
         cell: a cell in which the dense layers adapt.
-        batches: the batches of a round.
+        rounds: the batches of each round; support sets of different length take different numbers of operations.
     """
     net = setting.net()
     (wide, narrow), *_ = _widths(net)
@@ -29,14 +31,18 @@ def bound(setting: Setting, cell: Cell, batches: list[TaskBatch]) -> Contender:
     rows = torch.randn(setting.size, ROWS, wide, device=setting.device)
     weights = torch.randn(setting.size, wide, narrow, device=setting.device)
     out = torch.empty(setting.size, ROWS, narrow, device=setting.device)
-    sizes = [size for batch in batches for size in batch.support.mask.sum(dim=1).tolist()]
-    needed = sum(multiplications(net, cell, size) for size in sizes)
-    done = len(batches) * setting.size * ROWS * wide * narrow
+    done = setting.size * ROWS * wide * narrow
+    shares = [sum(_needed(net, cell, batch) for batch in batches) / len(batches) / done for batches in rounds]
 
     def step(batch: TaskBatch) -> Tensor:
         return torch.bmm(rows, weights, out=out)
 
-    return Contender("arithmetic bound", "padded", step, None, share=needed / done)
+    return Contender("arithmetic bound", "padded", step, None, shares=shares)
+
+
+def _needed(net: MeLUNet, cell: Cell, batch: TaskBatch) -> float:
+    """Multiplications of a batch's outer step."""
+    return sum(multiplications(net, cell, size) for size in batch.support.mask.sum(dim=1).tolist())
 
 
 def multiplications(net: MeLUNet, cell: Cell, support: int, query: int = QUERY) -> float:

@@ -34,7 +34,8 @@ class Contender(NamedTuple):
         batching: the batches it is given; `task by task` gets those in buckets and goes through their tasks.
         step: computes loss and gradients of one batch.
         outcome: does a step and returns what it found.
-        share: its true cost as a share of what `step` takes; 1 but for the arithmetic bound.
+        shares: its true cost in each round as a share of what `step` takes; empty: all of it, but for the arithmetic
+            bound.
         note: such as a version.
         compile: what compiles for given batches, where that is a step of its own.
         net: whose parameters get gradients; null where they lie elsewhere.
@@ -44,7 +45,7 @@ class Contender(NamedTuple):
     batching: str
     step: Callable[[TaskBatch], object]
     outcome: Callable[[TaskBatch], Outcome] | None
-    share: float = 1.0
+    shares: Sequence[float] = ()
     note: str = ""
     compile: Callable[[Sequence[TaskBatch]], object] | None = None
     net: nn.Module | None = None

@@ -19,7 +19,7 @@ from metarec.algorithms.engines import EngineName
 from metarec.algorithms.gradient.maml import MAML
 from metarec.benchmark.records import Record
 from metarec.benchmark.setting import LONGEST, QUERY, SHORTEST, Cell, Setting
-from metarec.benchmark.timing import finish_queued_work, middle, ratio
+from metarec.benchmark.timing import finish_queued_work, middle, quartiles, ratio
 from metarec.callbacks import ProgressBar
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.splits import UserCold
@@ -84,7 +84,8 @@ def end_to_end(setting: Setting) -> list[Record]:
 def _record(setting: Setting, cell: Cell, way: Way, seconds: Seconds) -> Record:
     """What one engine took, against the loop under the same trainer, and the trainer's share of it."""
     own, plain = seconds[way, False], seconds[way, True]
-    share, extra = 1 - ratio(plain, own).median, 1e3 * (middle(own) - middle(plain))
+    extra = quartiles([one - other for one, other in zip(own, plain, strict=True)])
+    low, median, high = (f"{1e3 * part:.1f}" for part in extra)
     quotient = ratio(seconds[WAYS[0], False], own)
     spread = quotient.low, quotient.high
     batching = "task by task" if way.engine == "loop" else "length-sorted" if way.length_sorted else "buckets"
@@ -93,7 +94,7 @@ def _record(setting: Setting, cell: Cell, way: Way, seconds: Seconds) -> Record:
         ratio=quotient.median, spread=spread, against="loop under the same Trainer",
         value=1e3 * middle(own), unit="ms/step", rounds=len(own), to_loop=quotient.median, loop_spread=spread,
         where=setting.where,
-        note=f"Trainer, logging and bar {share:.0%} of a step ({extra:.1f} ms)",
+        note=f"Trainer, logging and bar {median} [{low}, {high}] ms of it, {extra[1] / middle(own):.0%}",
     )  # fmt: skip
 
 
@@ -155,8 +156,10 @@ def _quiet() -> Any:
     log = logging.getLogger("lightning.pytorch")
     level = log.level
     log.setLevel(logging.ERROR)
-    with Path(os.devnull).open("w") as nowhere, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-            yield
-    log.setLevel(level)
+    try:
+        with Path(os.devnull).open("w") as nowhere, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+                yield
+    finally:
+        log.setLevel(level)

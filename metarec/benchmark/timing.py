@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 Key = TypeVar("Key")
@@ -74,9 +75,14 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Ratio:
         numerator: a value each round, such as the baseline's seconds.
         denominator: a value each round, such as a contender's.
     """
-    values = np.asarray(numerator) / np.asarray(denominator)
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    low, median, high = quartiles(np.asarray(numerator) / np.asarray(denominator))
     return Ratio(median, low, high)
+
+
+def quartiles(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """The lower quartile, the median and the upper quartile."""
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    return low, median, high
 
 
 def middle(values: Sequence[float]) -> float:

@@ -44,7 +44,7 @@ def peers(setting: Setting) -> list[Record]:
         there, missing = _libraries(setting, cell)
         own = [engine(setting, cell, "loop", "task by task"), learn2learn_loop(setting, cell)]
         own += [engine(setting, cell, "batched", "buckets"), engine(setting, cell, "fused", "buckets")]
-        own += [engine(setting, cell, "fused", "length-sorted"), bound(setting, cell, rounds[0]["padded"])]
+        own += [engine(setting, cell, "fused", "length-sorted"), bound(setting, cell, [of["padded"] for of in rounds])]
         found += [*compared("peers", setting, cell, rounds, [*own, *there]), *missing]
     return found
 
@@ -85,13 +85,18 @@ def compared(part: str, setting: Setting, cell: Cell, rounds: Rounds, contenders
     runs = {number: run(contender) for number, contender in enumerate(contenders)}
     seconds = interleaved(runs, len(rounds), setting.device, setting.least)
     tasks = sum(len(batch.task) for batch in rounds[0]["padded"])
-    costs = {number: [c.share * s / tasks for s in seconds[number]] for number, c in enumerate(contenders)}
+    costs = {number: _costs(seconds[number], c.shares, tasks) for number, c in enumerate(contenders)}
     base = {c.engine: costs[n] for n, c in enumerate(contenders) if c.engine in (LOOP, LEARN2LEARN)}
     common = Record(part, "", *cell, threads=setting.threads, where=setting.where)
     return [
         judged(replace(common, engine=c.engine, batching=c.batching, note=c.note), costs[n], base)
         for n, c in enumerate(contenders)
     ]
+
+
+def _costs(seconds: Sequence[float], shares: Sequence[float], tasks: int) -> list[float]:
+    """Seconds a task in each round."""
+    return [share * s / tasks for s, share in zip(seconds, shares or [1.0] * len(seconds), strict=True)]
 
 
 def judged(record: Record, costs: Sequence[float], base: Mapping[str, Sequence[float]]) -> Record:

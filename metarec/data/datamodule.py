@@ -32,6 +32,8 @@ class EpisodeDataModule(LightningDataModule):
         eval_query: query size of validation and test; null: all ratings but the support.
         batch_size: training tasks a step, over all processes.
         eval_batch_size: validation and test tasks a batch.
+        test_draws: how many times each test user's ratings are divided anew into support and query set. A user's value
+            is the mean over them: more of them lessen the chance in what happens to be asked. With order `time`, 1.
         seed: seed of the training episodes.
         num_workers: processes that draw training episodes; 0 is fastest for packed tasks.
         length_sorted: fill each training batch with tasks of similar support length, out of some 12 batches drawn
@@ -55,6 +57,7 @@ class EpisodeDataModule(LightningDataModule):
         eval_query: int | None = None,
         batch_size: int = 32,
         eval_batch_size: int = 128,
+        test_draws: int = 1,
         seed: int = 0,
         num_workers: int = 0,
         length_sorted: bool = False,
@@ -66,8 +69,12 @@ class EpisodeDataModule(LightningDataModule):
         if eval_support is None and eval_query is None:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
         at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
-        at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size)
+        at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
         at_least(0, data__num_workers=num_workers, data__negatives=negatives)
+        if test_draws > 1 and order == "time":
+            raise InputError(
+                f"data.test_draws {test_draws}: order 'time' leaves nothing to draw; give 1, or order random"
+            )
         if negatives and ratings.scale != (0, 1):
             raise InputError(
                 f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
@@ -80,7 +87,7 @@ class EpisodeDataModule(LightningDataModule):
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.seed, self.num_workers, self.length_sorted = seed, num_workers, length_sorted
-        self.negatives = negatives
+        self.negatives, self.test_draws = negatives, test_draws
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -104,8 +111,8 @@ class EpisodeDataModule(LightningDataModule):
 
     @cached_property
     def test_tasks(self) -> PackedTasks:
-        """All ratings of the test users, in their final order."""
-        return self._eval_tasks(self.split.test)
+        """All ratings of the test users, in their final order, `test_draws` orders of each user's."""
+        return self._eval_tasks(self.split.test, self.test_draws)
 
     @cached_property
     def catalogue(self) -> IntArray:
@@ -122,8 +129,8 @@ class EpisodeDataModule(LightningDataModule):
             content.update(column.numpy().tobytes())
         return content.hexdigest()
 
-    def _eval_tasks(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> PackedTasks:
-        return pack(self.ratings, rows, self.scenario.seed if self.shuffle else None)
+    def _eval_tasks(self, rows: np.ndarray[Any, np.dtype[np.int64]], draws: int = 1) -> PackedTasks:
+        return pack(self.ratings, rows, self.scenario.seed if self.shuffle else None, draws)
 
     def transfer_batch_to_device(self, batch: TaskBatch, device: torch.device, dataloader_idx: int) -> TaskBatch:
         """Copy the tensors of a batch, from pinned memory asynchronously; Lightning itself looks into every bucket."""
@@ -143,17 +150,17 @@ class EpisodeDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[TaskBatch]:
         """Test episodes."""
-        return self._eval_loader(self.test_tasks, "test")
+        return self._eval_loader(self.test_tasks, "test", self.test_draws)
 
     def predict_dataloader(self) -> DataLoader[TaskBatch]:
-        """Test episodes, to be scored."""
-        return self.test_dataloader()
+        """Test episodes, to be scored; of each user the first draw, so that no item is asked for twice."""
+        return self._eval_loader(self._eval_tasks(self.split.test), "test")
 
-    def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
+    def _eval_loader(self, tasks: PackedTasks, stage: str, draws: int = 1) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
         options = (self.eval_batch_size, self.shuffle, *self._ranks())
         negatives = self._negatives(tasks, stage)
-        return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
+        return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed, draws))
 
     def _negatives(self, tasks: PackedTasks, stage: str) -> Negatives | None:
         """What draws the negatives of the tasks' episodes, if there are to be any."""

@@ -63,7 +63,7 @@ class TrainEpisodes(Dataset[TaskBatch]):
         self._pools: dict[int, Episodes] = {}
 
     def __len__(self) -> int:
-        """Steps an epoch: enough to see every task."""
+        """Steps an epoch: as many as a pass has, rounded up; later epochs begin inside a pass."""
         return -(-len(self.tasks.task) // self.batch_size)
 
     def __getitem__(self, step: int) -> TaskBatch:
@@ -122,10 +122,11 @@ class EvalEpisodes(Dataset[TaskBatch]):
         sizes: support and query sizes.
         batch_size: tasks a batch.
         shuffle: whether the packed order is a shuffled one.
-        rank: which share of the tasks to take.
-        ranks: how many shares there are; shares may differ by one task, none is taken twice.
+        rank: which share of the users to take.
+        ranks: how many shares there are; shares may differ by one user, none is taken twice.
         negatives: draws negatives beside the ratings, for a task always the same ones; null: none.
         seed: of the negatives.
+        draws: how many tasks each user has, one after the other; their negatives differ.
     """
 
     def __init__(
@@ -138,9 +139,12 @@ class EvalEpisodes(Dataset[TaskBatch]):
         ranks: int = 1,
         negatives: Negatives | None = None,
         seed: int = 0,
+        draws: int = 1,
     ) -> None:
         self.tasks, self.sizes, self.shuffle, self.negatives, self.seed = tasks, sizes, shuffle, negatives, seed
-        self.batches = torch.split(torch.arange(rank, len(tasks.task), ranks), batch_size)
+        self.draws = draws
+        number = torch.arange(len(tasks.task))
+        self.batches = torch.split(number[number // draws % ranks == rank], batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -149,7 +153,8 @@ class EvalEpisodes(Dataset[TaskBatch]):
         """Batch `number`."""
         episodes = draw_episodes(self.tasks, self.batches[number], self.sizes, None, self.shuffle)
         if self.negatives is not None:
-            episodes = self.negatives.added(episodes, episodes.task, mixed_seed(self.seed, 3))
+            draw = (self.batches[number] % self.draws).numpy()
+            episodes = self.negatives.added(episodes, episodes.task + (draw << 32), mixed_seed(self.seed, 3))
         return padded(episodes)
 
 

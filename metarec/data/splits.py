@@ -90,9 +90,8 @@ class Scenario:
         }
         for stage, found in rows.items():
             if not len(found):
-                raise InputError(
-                    f"the split leaves no {stage} user: {left_out}; lower min_ratings or change the fractions"
-                )
+                option = "train_min_ratings" if stage == "train" else "min_ratings"
+                raise InputError(f"the split leaves no {stage} user: {left_out}; lower {option}, or split otherwise")
         known = _rated(ratings, rows["train"])
         unseen = {stage: int((~known[ratings.item[rows[stage]]]).sum()) for stage in ("val", "test")}
         return Split(rows["train"], rows["val"], rows["test"], left_out, unseen)

@@ -65,7 +65,7 @@ class PackedTasks(NamedTuple):
     """All ratings of all tasks in compressed rows.
 
     Attributes:
-        task: user row of each task, ascending, shape (T,).
+        task: user row of each task, ascending; twice or more where the same ratings stand in several orders, (T,).
         offset: where each task's ratings begin, and the end, shape (T + 1,).
         item: item rows, shape (N,).
         rating: values, shape (N,).
@@ -102,8 +102,8 @@ class EpisodeSizes(NamedTuple):
         return (self.query or 1) + 1 if self.low is None else self.low + 1
 
 
-def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None) -> PackedTasks:
-    """Pack the given rating rows, one task a user.
+def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None, draws: int = 1) -> PackedTasks:
+    """Pack the given rating rows, one task a user and draw.
 
     Within a task, ratings stand in time order, ties by item, or shuffled. Either way the result depends on
     which rows are given, not on their order.
@@ -112,16 +112,24 @@ def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None) -> P
         ratings: the data set.
         rows: row numbers, each at most once.
         shuffle_seed: shuffle each task's ratings with this seed; null keeps the time order.
+        draws: how many shuffled orders of each user's ratings there are, each a task, one after the other. The first
+            is the same however many there are.
+
+    Raises:
+        ValueError: there are several draws and no seed.
     """
+    if draws > 1 and shuffle_seed is None:
+        raise ValueError(f"draws={draws} of a fixed order would all be the same; give a shuffle_seed")
     rows = rows[np.lexsort((ratings.item[rows], ratings.time[rows], ratings.user[rows]))]
-    user = ratings.user[rows]
     if shuffle_seed is not None:
-        key = np.random.default_rng([shuffle_seed, len(rows)]).random(len(rows))
-        rows = rows[np.lexsort((key, user))]
-    task, first = np.unique(user, return_index=True)
+        key = np.random.default_rng([shuffle_seed, len(rows)]).random((draws, len(rows)))
+        rows = np.tile(rows, draws)
+        rows = rows[np.lexsort((key.ravel(), np.arange(len(rows)) // key.shape[1], ratings.user[rows]))]
+    task, size = np.unique(ratings.user[rows], return_counts=True)
+    offset = np.append(0, np.repeat(size // draws, draws).cumsum())
     return PackedTasks(
-        torch.from_numpy(task),
-        torch.from_numpy(np.append(first, len(rows)).astype(np.int64)),
+        torch.from_numpy(np.repeat(task, draws)),
+        torch.from_numpy(offset),
         torch.from_numpy(ratings.item[rows]),
         torch.from_numpy(ratings.rating[rows]),
     )
@@ -135,9 +143,10 @@ def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
     """
     small = int((tasks.lengths < sizes.needed).sum())
     if small:
+        option = "train_min_ratings" if where == "training" else "min_ratings"
         raise InputError(
             f"{small} of {len(tasks.task)} {where} tasks have fewer than the {sizes.needed} ratings that the "
-            f"support and query sizes need; raise the scenario's min_ratings to {sizes.needed} or lower the sizes"
+            f"support and query sizes need; raise the scenario's {option} to {sizes.needed} or lower the sizes"
         )
 
 

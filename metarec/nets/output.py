@@ -152,7 +152,7 @@ class OrderedLogit(Output):
         mask = support.mask.unsqueeze(2)
         size = support.mask.sum(dim=1, keepdim=True).to(fitted.dtype)
         count = (self._nearest(support.rating) * mask).sum(dim=1)
-        share = (count + self.shrinkage * self.share) / (size + self.shrinkage).clamp(min=1) - self.share
+        share = (count - size * self.share) / (size + self.shrinkage).clamp(min=1e-9)
         left = (support.rating - fitted).abs().masked_fill(~support.mask, 0.0).sum(dim=1, keepdim=True)
         error = left / size.clamp(min=1) / (self.level[1] - self.level[0])
         return torch.cat([share, error, size.clamp(min=1).log() / 3], dim=1)

@@ -61,7 +61,7 @@ class AnyUsers:
 
 
 def users(algorithm: Algorithm, index: ItemIndex | None) -> tuple[Users, str]:
-    """The fastest way that gives the algorithm's own scores, and why it is not the hand-derived one; else empty.
+    """A fast way that gives the algorithm's own scores, and why it is not the hand-derived one; else empty.
 
     Args:
         algorithm: the algorithm.

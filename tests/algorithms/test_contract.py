@@ -22,6 +22,7 @@ from metarec.algorithms.gradient.maml_plus_plus import MAMLPlusPlus
 from metarec.algorithms.gradient.mamo import MAMO
 from metarec.algorithms.gradient.reptile import Reptile
 from metarec.algorithms.losses import SQUARED_ERROR
+from metarec.algorithms.neighbours import ResidualNeighbours
 from metarec.algorithms.plain.dropout_net import DropoutNet
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.algorithms.update_rules import Kronecker, MetaCurvature, MetaSGD, UpdateRule
@@ -32,6 +33,7 @@ from metarec.baselines.mapped import Mapped
 from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.baselines.neighbours import ItemKNN, UserKNN
 from metarec.baselines.popularity import Popularity
+from metarec.baselines.with_neighbours import WithNeighbours
 from metarec.data.ratings import Ratings
 from metarec.data.sources import clicks
 from metarec.data.tasks import Rows, TaskBatch, pack
@@ -60,6 +62,7 @@ TRAINED: dict[str, Callable[[Net], Algorithm]] = {
     "ridge_head": RidgeHead,
     "ridge_head_mapped": lambda net: RidgeHead(net, loss="absolute_error", output=MonotoneMap()),
     "ridge_head_ordered": lambda net: RidgeHead(net, loss="absolute_error", output=OrderedLogit()),
+    "ridge_head_neighbours": lambda net: RidgeHead(net, neighbours=lambda own: ResidualNeighbours(own, k=3)),
     "conditional_process": ConditionalProcess,
     "hypernetwork": HyperNetwork,
     "prototype": Prototype,
@@ -81,6 +84,7 @@ CLOSED: dict[str, Callable[[Net], Algorithm]] = {
     "user_knn": lambda net: UserKNN(net, neighbours=5),
     "ease": lambda net: EASE(net, penalty=3.0),
     "als_mapped": lambda net: Mapped(net, AlternatingLeastSquares),
+    "als_with_neighbours": lambda net: WithNeighbours(net, AlternatingLeastSquares),
     "item_knn_mapped": lambda net: Mapped(net, lambda own: ItemKNN(own, neighbours=3)),
 }
 CLICKED: dict[str, Callable[[Net], Algorithm]] = {
@@ -205,12 +209,20 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
         "implicit_maml",
         "mamo",
         "dropout_net",
+        "ridge_head",
+        "ridge_head_neighbours",
+        "conditional_process",
+        "hypernetwork",
+        "prototype",
+        "lwa",
+        "nlba",
     ],
 )
 def test_fast_weights_do_not_see_query_labels(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     """The loss is quadratic in the query labels only where fast weights ignore them: its slope in a label is
     2 (rating - prediction) / (tasks x rows), with the prediction of the model adapted to the support set."""
     algorithm = make(kind, ratings).eval()
+    algorithm.prepare(ratings, pack(ratings, np.arange(len(ratings))))
     rating = batch.query.rating.clone().requires_grad_()
     algorithm.loss(batch._replace(query=batch.query._replace(rating=rating))).backward()
     sizes = batch.query.mask.sum(1, keepdim=True)
@@ -254,7 +266,10 @@ def test_words_that_stand_for_nothing_are_refused(net: Net) -> None:
             MAML(net, ["all"], **options)
 
 
-@pytest.mark.parametrize("kind", ["meta_sgd", "kronecker", "meta_curvature", "maml_plus_plus", "ridge_head", "lwa"])
+@pytest.mark.parametrize(
+    "kind",
+    ["meta_sgd", "kronecker", "meta_curvature", "maml_plus_plus", "ridge_head", "ridge_head_neighbours", "lwa"],
+)
 def test_learned_settings_do_not_decay(kind: str, ratings: Ratings) -> None:
     """Weight decay alone, without gradients, must leave learned rates, transforms and penalties where they are."""
     algorithm = make(kind, ratings)
@@ -265,4 +280,4 @@ def test_learned_settings_do_not_decay(kind: str, ratings: Ratings) -> None:
     optimizer.step()
     moved = {name for name, parameter in algorithm.named_parameters() if not torch.equal(parameter, own[name])}
     assert any(name.startswith("net.") for name in moved)
-    assert not {name for name in moved if name.startswith(("rule.", "log_", "weight"))}
+    assert not {name for name in moved if name.startswith(("rule.", "log_", "weight", "neighbour"))}

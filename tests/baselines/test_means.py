@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating, shrunk_mean
+from metarec.algorithms.similarity import shrunk_mean
+from metarec.baselines.means import GlobalMean, ItemMean, ItemUserBias, RandomRating
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import Rows, TaskBatch, pack
 from metarec.nets.base import NoNet

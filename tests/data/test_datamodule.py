@@ -28,6 +28,20 @@ def test_only_training_users_are_trained_on(ratings: Ratings) -> None:
     assert set(data.train_tasks.task.tolist()) == set(ratings.user[data.split.train].tolist())
 
 
+def test_every_test_user_is_drawn_as_often_and_others_once(ratings: Ratings) -> None:
+    def data(draws: int) -> EpisodeDataModule:
+        return EpisodeDataModule(ratings, UserCold(min_ratings=8), eval_support=5, test_draws=draws)
+
+    once, twice = data(1), data(2)
+    tested = [user for batch in twice.test_dataloader() for user in batch.task.tolist()]
+    assert tested == once.test_tasks.task.repeat_interleave(2).tolist()
+    assert same(once.val_tasks, twice.val_tasks)
+    assert once.test_digest != twice.test_digest
+    [first], [both] = once.test_dataloader(), twice.test_dataloader()
+    assert same(first.support.item, both.support.item[::2])
+    assert not same(both.support.item[::2], both.support.item[1::2])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -36,6 +50,8 @@ def test_only_training_users_are_trained_on(ratings: Ratings) -> None:
         ({"train_support": (5, 3)}, "smallest <= largest"),
         ({"batch_size": 0}, "data.batch_size 0: give a number >= 1"),
         ({"train_query": 0}, "data.train_query 0: give a number >= 1"),
+        ({"test_draws": 0}, "data.test_draws 0: give a number >= 1"),
+        ({"test_draws": 2, "order": "time"}, "data.test_draws 2: order 'time' leaves nothing to draw"),
     ],
 )
 def test_wrong_arguments(ratings: Ratings, options: dict, message: str) -> None:

@@ -175,6 +175,25 @@ def test_test_users_keep_their_negatives(order: str) -> None:
     assert len(digests | {elsewhere}) == 4
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_each_draw_of_a_test_user_has_negatives_of_its_own(ranks: int) -> None:
+    expected, data = judged(data_of()), data_of(test_draws=2)
+    negatives = Negatives(data.test_tasks, data.catalogue, data.negatives, "test")
+    found: dict[int, list[tuple[list, list]]] = {}
+    for rank in range(ranks):
+        shares = rank, ranks, negatives, data.scenario.seed, 2
+        own = EvalEpisodes(data.test_tasks, data.eval_sizes, 7, True, *shares)
+        for batch in map(own.__getitem__, range(len(own))):
+            for number, user in enumerate(batch.task.tolist()):
+                found.setdefault(user, []).append((real(batch.support, number), real(batch.query, number)))
+    assert {user: first for user, (first, _) in found.items()} == expected
+    for user, draws in found.items():
+        clicked, sampled = ([{item for item, r in (*s, *q) if bool(r) == kind} for s, q in draws] for kind in (1, 0))
+        assert clicked[0] == clicked[1]
+        assert not clicked[0] & (sampled[0] | sampled[1])
+        assert sampled[0] != sampled[1], user
+
+
 def test_a_users_negatives_do_not_depend_on_other_users() -> None:
     data = data_of()
     expected = judged(data)

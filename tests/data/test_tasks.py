@@ -50,10 +50,31 @@ def test_packing_keeps_every_rating(ratings: Ratings) -> None:
     assert packed == sorted(zip(*columns, strict=True))
 
 
+def test_several_draws_are_several_orders_of_the_same_ratings_and_the_first_stays() -> None:
+    rows = np.arange(len(RATINGS))
+    once, thrice = pack(RATINGS, rows, 5), pack(RATINGS, rows, 5, draws=3)
+    users = len(once.task)
+    assert thrice.task.tolist() == once.task.repeat_interleave(3).tolist()
+    assert thrice.lengths.tolist() == once.lengths.repeat_interleave(3).tolist()
+    draws = [draw(thrice, torch.arange(n, 3 * users, 3), EpisodeSizes(None, None, 4), None, True) for n in range(3)]
+    assert same(draws[0], draw(once, torch.arange(users), EpisodeSizes(None, None, 4), None, True))
+    for found in draws:
+        for task, user in enumerate(once.task.tolist()):
+            assert {*real(found.support, task), *real(found.query, task)} == truth(user)
+    assert all(draws[n].query.item.ne(draws[0].query.item).any(dim=1).float().mean() > 0.9 for n in (1, 2))
+
+
+def test_several_draws_of_a_fixed_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="draws=2 of a fixed order would all be the same"):
+        pack(RATINGS, np.arange(len(RATINGS)), draws=2)
+
+
 def test_too_small_tasks_are_refused() -> None:
     require(TASKS, EpisodeSizes(3, 20, 5), "test")
     with pytest.raises(InputError, match="of 40 test tasks have fewer than the 30 ratings"):
         require(TASKS, EpisodeSizes(29, 29, 5), "test")
+    with pytest.raises(InputError, match="raise the scenario's train_min_ratings to 30"):
+        require(TASKS, EpisodeSizes(29, 29, 5), "training")
 
 
 def test_the_parts_of_a_batch_are_its_buckets(batch: TaskBatch) -> None:

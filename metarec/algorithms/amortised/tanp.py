@@ -63,9 +63,10 @@ class TaNP(Algorithm):
     In training z is drawn from q(z | support and query) and o comes from the support set. The outer loss is the mean
     over tasks of query loss + beta KL(q(z | support and query) || q(z | support)), plus `cluster_weight` times
     `sharpening`, which draws the tasks of a batch to clusters. To predict, z is the mean of q(z | support), and no
-    query label is seen; the same mean stands for the draw in the loss of a module in evaluation mode. Zero-shot is the
-    prediction from an empty support set. Of several processes each draws z for its own tasks, so that training is not
-    to the last digit that of one; the clustering is over the tasks of all.
+    query label is seen. (The loss of a module in evaluation mode takes the mean of q(z | support and query) instead of
+    a draw: it sees query labels and judges nothing.) Zero-shot is the prediction from an empty support set. Of several
+    processes each draws z for its own tasks, so that training is not to the last digit that of one; the clustering is
+    over the tasks of all.
 
     Deviations: the net's score is corrected, and e is encoded instead of the rating; means over rows are shrunk, unless
     `shrinkage` is 0; MLPs over rows have one hidden layer. The authors' code does otherwise in four points: it counts

@@ -1,6 +1,7 @@
 """Ridge head: each user's own coefficients by ridge regression on learned features (arXiv 1805.08136)."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm, Fast
 from metarec.algorithms.losses import LossName, error_named
+from metarec.algorithms.neighbours import ResidualNeighbours
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
 from metarec.errors import InputError
@@ -38,28 +40,39 @@ class RidgeHead(Algorithm):
             by least squares, on scores.
         output: a learned map of the score to a rating, `MonotoneMap` or `OrderedLogit` of `metarec.nets.output`; null:
             the score is the rating.
+        neighbours: makes, from the net, what carries over to similar items what the ridge leaves of the support set; it
+            is added to the score with a learned weight, before the map. Null: nothing is.
 
     Raises:
         InputError: the net is not linear in anything, the penalty is out of range, or the loss is not one of ratings.
     """
 
     moves: ClassVar[str] = "output layer or user vector"
-    undecayed: ClassVar[tuple[str, ...]] = ("log_penalty",)
+    undecayed: ClassVar[tuple[str, ...]] = ("log_penalty", "neighbour_weight")
 
     def __init__(
-        self, net: Net, penalty: float = 5.0, loss: LossName = "squared_error", output: Output | None = None
+        self,
+        net: Net,
+        penalty: float = 5.0,
+        loss: LossName = "squared_error",
+        output: Output | None = None,
+        neighbours: Callable[[Net], ResidualNeighbours] | None = None,
     ) -> None:
         super().__init__()
         width = linear_width(net, "RidgeHead")
         if not 0 < penalty < math.inf:
             raise InputError(f"penalty {penalty}: give a number > 0")
         self.net, self.outer_loss = net, error_named(loss, "least squares fits no logits")
-        self.output = output
+        self.output, self.neighbours = output, neighbours and neighbours(net)
+        if self.neighbours is not None:
+            self.neighbour_weight = nn.Parameter(torch.ones(()))
         self.log_penalty = nn.Parameter(torch.full((width,), math.log(penalty)))
 
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
-        """Let the net take over attributes and statistics, and the map the rating scale."""
+        """Let the net take over attributes and statistics, the map the rating scale, the neighbours the ratings."""
         super().prepare(ratings, train)
+        if self.neighbours is not None:
+            self.neighbours.prepare(train)
         if self.output is not None:
             self.output.prepare(ratings.scale, train.rating)
 
@@ -69,7 +82,7 @@ class RidgeHead(Algorithm):
         return self.outer_loss.of_tasks(self.predict(fast, batch.task, batch.query.item), batch.query).mean()
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
-        """How far each user's coefficients move, `delta` (T, F), and what an output wants to know of them."""
+        """How far each user's coefficients move, `delta` (T, F), and what an output and neighbours want to know."""
         with torch.no_grad():
             return self._solved(task, support)
 
@@ -77,16 +90,22 @@ class RidgeHead(Algorithm):
         """Predicted ratings (T, Q)."""
         linear = self.net.linear(task, item)
         score = linear.moved(fast["delta"]) if fast else linear.score
+        if fast and self.neighbours is not None:
+            score = score + self.neighbour_weight * self.neighbours(task, fast["item"], fast["left"], item)
         return score if self.output is None else self.output(score, fast.get("habits"))
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:
-        """`delta` (T, F) and, if the output wants any, `habits` (T, H), differentiable in all parameters."""
+        """`delta` (T, F); `habits` (T, H) for an output; for neighbours, items and what is `left` of ratings (T, S)."""
         linear = self.net.linear(task, support.item)
         residual = (support.rating - linear.score).masked_fill(~support.mask, 0.0)
         input = linear.input.masked_fill(~support.mask.unsqueeze(2), 0.0)
         fast = {"delta": ridge(input, residual, self.log_penalty.exp())}
+        fitted = linear.moved(fast["delta"])
         if self.output is not None and self.output.habit_width:
-            fast["habits"] = self.output.habits(support, linear.moved(fast["delta"]))
+            fast["habits"] = self.output.habits(support, fitted)
+        if self.neighbours is not None:
+            fast["item"] = support.item.masked_fill(~support.mask, 0)
+            fast["left"] = (support.rating - fitted).masked_fill(~support.mask, 0.0)
         return fast
 
 

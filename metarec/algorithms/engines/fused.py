@@ -164,7 +164,7 @@ def _layers(decoder: Any, start: int) -> tuple[Tensor | None, list[Tensor]]:
 
 
 def _inputs(net: Net, start: int, batch: TaskBatch, support: Layout, query: Layout) -> list[Tensor | None]:
-    """The user part, then item part, extra part and offset of support and query rows, see `Stack` and `Rows`."""
+    """The user part, then item part, extra part and offset of support and query rows, as in `dense_problem.Rows`."""
     decoder: Any = net.decoder
     item = torch.cat([support.flat(batch.support.item), query.flat(batch.query.item)])
     task = torch.cat([support.task, query.task])
