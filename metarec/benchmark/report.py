@@ -152,7 +152,7 @@ def _data(records: Sequence[Record]) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
-    "grid": ("Outer steps on batches of 32 tasks: support log-uniform 5 to 90, query 10", _grid),
+    "grid": ("Outer steps: 32 tasks a batch (8 in a smoke run), support log-uniform 5 to 90, query 10", _grid),
     "peers": ("Other libraries: dense layers adapt, second order", _peers),
     "end-to-end": (
         "Training by a Lightning Trainer with log, bar and Adam(fused=True), support evenly 5 to 90; to `loop` there",
@@ -161,5 +161,5 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
     "inference": ("Prediction for new users with ten ratings each", _plain),
     "growth": ("Growth where everything adapts, second order", _growth),
     "data": ("Assembly of batches, as a share of assembly, outer step and the step of Adam(fused=True)", _data),
-    "memory": ("Peak memory of an outer step of 32 tasks, second order", _memory),
+    "memory": ("Peak memory of an outer step: 32 tasks (8 in a smoke run), second order", _memory),
 }

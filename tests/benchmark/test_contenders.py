@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from metarec.benchmark import batching, contenders, peers, training
-from metarec.benchmark.bound import multiplications
+from metarec.benchmark.bound import bound, multiplications
 from metarec.benchmark.setting import Cell, Setting
 from metarec.data.tasks import TaskBatch
 from metarec.errors import InputError
@@ -112,3 +112,16 @@ def test_the_bound_is_a_little_below_what_the_fused_engine_multiplies(
         fused.step(batch)
     needed = 4 * multiplications(setting.net(), cell, support)
     assert 0.7 < needed / done.count <= 1.0
+
+
+def test_the_bound_of_each_round_is_that_of_its_own_tasks(setting: Setting) -> None:
+    """A round of tasks twice as long needs more multiplications, which the time of the same product must show."""
+    cell, rounds = Cell("decision", 2, 1), []
+    for support in (20, 40):
+        pool = batching.draw_pool(setting.tasks, torch.full((setting.size,), support), 10, seed=0)
+        rounds.append([batching.batch_of(pool, np.arange(setting.size), False, setting.device)])
+    short, long = bound(setting, cell, rounds).shares
+    net = setting.net()
+    assert long / short == pytest.approx(multiplications(net, cell, 40) / multiplications(net, cell, 20))
+    assert long > 1.2 * short
+    assert training._costs([2.0, 2.0], [short, long], 4) == [short / 2, long / 2]
