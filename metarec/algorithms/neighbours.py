@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from metarec.algorithms.base import Fast
 from metarec.algorithms.similarity import (
     dense,
     fitted_item_bias,
@@ -14,7 +15,7 @@ from metarec.algorithms.similarity import (
     shrunk_cosine,
     weighted_mean,
 )
-from metarec.data.tasks import PackedTasks
+from metarec.data.tasks import PackedTasks, Rows
 from metarec.errors import at_least
 from metarec.nets.base import Net
 
@@ -103,17 +104,26 @@ class ResidualNeighbours(nn.Module):
             table[train.task] = part
         self.known = Known(*of_users, *sums)
 
-    def forward(self, task: Tensor, support: Tensor, left: Tensor, item: Tensor) -> Tensor:
+    def fold_in(self, support: Rows, fitted: Tensor) -> Fast:
+        """What the model leaves of new users' support sets: items `rated` and `left`, (T, S) each; 0 where padded.
+
+        Args:
+            support: ratings, (T, S).
+            fitted: the model's own scores of these rows, (T, S).
+        """
+        left = (support.rating - fitted).masked_fill(~support.mask, 0.0)
+        return {"rated": support.item.masked_fill(~support.mask, 0), "left": left}
+
+    def forward(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """What the neighbours say of the items, in ratings, (T, Q).
 
         Args:
+            fast: what `fold_in` gave, alone or with more.
             task: user rows, (T,).
-            support: item rows of the support set, (T, S); 0 where padded.
-            left: what the model leaves of their ratings, (T, S); 0 where padded.
             item: item rows to score, (T, Q).
         """
-        weight = nearest(self.similarities(task, item, support), self.k)
-        return weighted_mean(weight, left.unsqueeze(1), self.regularisation)
+        weight = nearest(self.similarities(task, item, fast["rated"]), self.k)
+        return weighted_mean(weight, fast["left"].unsqueeze(1), self.regularisation)
 
     def similarities(self, task: Tensor, item: Tensor, support: Tensor) -> Tensor:
         """Similarities of items (T, Q) and items (T, S) without what the user's own ratings add, (T, Q, S)."""

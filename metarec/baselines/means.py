@@ -40,11 +40,8 @@ class Means(Algorithm):
     def prepare(self, ratings: Ratings, train: PackedTasks) -> None:
         """Compute the statistics from the training tasks."""
         self.mean.fill_(float(train.rating.mean()))
-        self.item_bias.copy_(self.item_effect(train, train.rating - self.mean.cpu()))
-
-    def item_effect(self, train: PackedTasks, deviation: Tensor) -> Tensor:
-        """Shrunk mean of the deviations (N,) of each item's training ratings, shape (items,)."""
-        return shrunk_mean(train.item, deviation, len(self.item_bias), self.item_shrinkage)
+        deviation = train.rating - self.mean.cpu()
+        self.item_bias.copy_(shrunk_mean(train.item, deviation, len(self.item_bias), self.item_shrinkage))
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Nothing adapts."""

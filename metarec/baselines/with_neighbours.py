@@ -49,17 +49,12 @@ class WithNeighbours(Algorithm):
         self.neighbours.prepare(train)
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
-        """As the predictor; also the items (T, S) of the support set and what is `left` of their ratings (T, S)."""
+        """As the predictor, and what it leaves of the support set for the neighbours."""
         with torch.no_grad():
             fast = self.predictor.adapt(task, support)
-            left = support.rating - self.predictor.predict(fast, task, support.item)
-        own = {"rated": support.item.masked_fill(~support.mask, 0), "left": left.masked_fill(~support.mask, 0.0)}
-        return {**fast, **own}
+            return fast | self.neighbours.fold_in(support, self.predictor.predict(fast, task, support.item))
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
         prediction = self.predictor.predict(fast, task, item)
-        if not fast:
-            return prediction
-        correction: Tensor = self.neighbours(task, fast["rated"], fast["left"], item)
-        return prediction + self.weight * correction
+        return prediction + self.weight * self.neighbours.forward(fast, task, item) if fast else prediction

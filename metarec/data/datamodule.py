@@ -150,17 +150,17 @@ class EpisodeDataModule(LightningDataModule):
 
     def test_dataloader(self) -> DataLoader[TaskBatch]:
         """Test episodes."""
-        return self._eval_loader(self.test_tasks, "test", self.test_draws)
+        return self._eval_loader(self.test_tasks, "test")
 
     def predict_dataloader(self) -> DataLoader[TaskBatch]:
         """Test episodes, to be scored; of each user the first draw, so that no item is asked for twice."""
         return self._eval_loader(self._eval_tasks(self.split.test), "test")
 
-    def _eval_loader(self, tasks: PackedTasks, stage: str, draws: int = 1) -> DataLoader[TaskBatch]:
+    def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
         options = (self.eval_batch_size, self.shuffle, *self._ranks())
         negatives = self._negatives(tasks, stage)
-        return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed, draws))
+        return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
 
     def _negatives(self, tasks: PackedTasks, stage: str) -> Negatives | None:
         """What draws the negatives of the tasks' episodes, if there are to be any."""

@@ -126,7 +126,6 @@ class EvalEpisodes(Dataset[TaskBatch]):
         ranks: how many shares there are; shares may differ by one user, none is taken twice.
         negatives: draws negatives beside the ratings, for a task always the same ones; null: none.
         seed: of the negatives.
-        draws: how many tasks each user has, one after the other; their negatives differ.
     """
 
     def __init__(
@@ -139,12 +138,11 @@ class EvalEpisodes(Dataset[TaskBatch]):
         ranks: int = 1,
         negatives: Negatives | None = None,
         seed: int = 0,
-        draws: int = 1,
     ) -> None:
         self.tasks, self.sizes, self.shuffle, self.negatives, self.seed = tasks, sizes, shuffle, negatives, seed
-        self.draws = draws
+        self.draws = tasks.draws
         number = torch.arange(len(tasks.task))
-        self.batches = torch.split(number[number // draws % ranks == rank], batch_size)
+        self.batches = torch.split(number[number // self.draws % ranks == rank], batch_size)
 
     def __len__(self) -> int:
         return len(self.batches)

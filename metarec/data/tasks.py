@@ -81,6 +81,11 @@ class PackedTasks(NamedTuple):
         """Number of ratings of each task, shape (T,)."""
         return self.offset.diff()
 
+    @property
+    def draws(self) -> int:
+        """How many tasks each user has, one after the other."""
+        return max(1, int((self.task == self.task[:1]).sum()))
+
 
 class EpisodeSizes(NamedTuple):
     """How many ratings go to the support and the query set.

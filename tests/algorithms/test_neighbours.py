@@ -73,7 +73,7 @@ def test_leaving_nothing_out_it_is_item_knn_on_what_the_model_leaves(
     left = left.masked_fill(~batch.support.mask, 0.0)
     item = batch.support.item.masked_fill(~batch.support.mask, 0)
     expected = plain.correction({"item": item, "residual": left}, batch.query.item)
-    torch.testing.assert_close(neighbours(batch.task, item, left, batch.query.item), expected)
+    torch.testing.assert_close(neighbours({"rated": item, "left": left}, batch.task, batch.query.item), expected)
     assert float(expected.abs().max()) > 0.01
 
 

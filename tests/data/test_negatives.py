@@ -181,7 +181,7 @@ def test_each_draw_of_a_test_user_has_negatives_of_its_own(ranks: int) -> None:
     negatives = Negatives(data.test_tasks, data.catalogue, data.negatives, "test")
     found: dict[int, list[tuple[list, list]]] = {}
     for rank in range(ranks):
-        shares = rank, ranks, negatives, data.scenario.seed, 2
+        shares = rank, ranks, negatives, data.scenario.seed
         own = EvalEpisodes(data.test_tasks, data.eval_sizes, 7, True, *shares)
         for batch in map(own.__getitem__, range(len(own))):
             for number, user in enumerate(batch.task.tolist()):

@@ -91,21 +91,22 @@ class RidgeHead(Algorithm):
         linear = self.net.linear(task, item)
         score = linear.moved(fast["delta"]) if fast else linear.score
         if fast and self.neighbours is not None:
-            score = score + self.neighbour_weight * self.neighbours(task, fast["item"], fast["left"], item)
+            score = score + self.neighbour_weight * self.neighbours(fast, task, item)
         return score if self.output is None else self.output(score, fast.get("habits"))
 
     def _solved(self, task: Tensor, support: Rows) -> Fast:
-        """`delta` (T, F); `habits` (T, H) for an output; for neighbours, items and what is `left` of ratings (T, S)."""
+        """`delta` (T, F); `habits` (T, H) for an output; what neighbours fold in; differentiable in all parameters."""
         linear = self.net.linear(task, support.item)
         residual = (support.rating - linear.score).masked_fill(~support.mask, 0.0)
         input = linear.input.masked_fill(~support.mask.unsqueeze(2), 0.0)
         fast = {"delta": ridge(input, residual, self.log_penalty.exp())}
+        if self.output is None and self.neighbours is None:
+            return fast
         fitted = linear.moved(fast["delta"])
         if self.output is not None and self.output.habit_width:
             fast["habits"] = self.output.habits(support, fitted)
         if self.neighbours is not None:
-            fast["item"] = support.item.masked_fill(~support.mask, 0)
-            fast["left"] = (support.rating - fitted).masked_fill(~support.mask, 0.0)
+            fast |= self.neighbours.fold_in(support, fitted)
         return fast
 
 
