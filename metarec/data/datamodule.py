@@ -72,7 +72,7 @@ class EpisodeDataModule(LightningDataModule):
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
         at_least(0, data__num_workers=num_workers, data__negatives=negatives)
         if test_draws > 1 and order == "time":
-            raise InputError(f"data.test_draws {test_draws}: order 'time' leaves nothing to draw; give 1 or order random")
+            raise InputError(f"data.test_draws {test_draws}: order 'time' leaves none to draw; give 1, or order random")
         if negatives and ratings.scale != (0, 1):
             raise InputError(
                 f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "

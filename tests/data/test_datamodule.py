@@ -51,7 +51,7 @@ def test_every_test_user_is_drawn_as_often_and_others_once(ratings: Ratings) -> 
         ({"batch_size": 0}, "data.batch_size 0: give a number >= 1"),
         ({"train_query": 0}, "data.train_query 0: give a number >= 1"),
         ({"test_draws": 0}, "data.test_draws 0: give a number >= 1"),
-        ({"test_draws": 2, "order": "time"}, "data.test_draws 2: order 'time' leaves nothing to draw"),
+        ({"test_draws": 2, "order": "time"}, "data.test_draws 2: order 'time' leaves none to draw"),
     ],
 )
 def test_wrong_arguments(ratings: Ratings, options: dict, message: str) -> None:
