@@ -19,7 +19,7 @@ TRAINING = {
     "predict": "write the adapted predictions for test users",
 }
 DATA_SETS = ("movielens-100k", "movielens-1m")
-BENCH_PARTS = ("grid", "peers", "end-to-end", "inference", "growth", "data", "memory")
+BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")
 EXAMPLES = """
 examples:
   metarec data movielens-100k

@@ -114,11 +114,12 @@ def _parts() -> "dict[str, Callable[..., list[Record]]]":
     from metarec.benchmark.growth import growth
     from metarec.benchmark.inference import inference
     from metarec.benchmark.resources import data, memory
-    from metarec.benchmark.training import grid, peers
+    from metarec.benchmark.training import grid, peers, update_rules
 
     return {
         "grid": grid,
         "peers": peers,
+        "update-rules": update_rules,
         "end-to-end": end_to_end,
         "inference": inference,
         "growth": growth,

@@ -154,6 +154,7 @@ def _data(records: Sequence[Record]) -> str:
 TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
     "grid": ("Outer steps: 32 tasks a batch (8 in a smoke run), support log-uniform 5 to 90, query 10", _grid),
     "peers": ("Other libraries: dense layers adapt, second order", _peers),
+    "update-rules": ("Learned update rules: dense layers adapt, second order", _plain),
     "end-to-end": (
         "Training by a Lightning Trainer with log, bar and Adam(fused=True), support evenly 5 to 90; to `loop` there",
         _plain,

@@ -12,6 +12,7 @@ import torch
 
 from metarec.algorithms.engines import EngineName
 from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.update_rules import GradientStep, MakeRule
 from metarec.benchmark.batching import draw_pool, log_uniform
 from metarec.data import sources
 from metarec.data.draws import Episodes
@@ -100,10 +101,12 @@ class Setting(NamedTuple):
         net.prepare(ratings, self.tasks if items is None else _all_rated(self.tasks, items))
         return net.to(self.device)
 
-    def algorithm(self, engine: EngineName, cell: Cell, net: MeLUNet | None = None) -> MAML:
+    def algorithm(
+        self, engine: EngineName, cell: Cell, net: MeLUNet | None = None, rule: MakeRule = GradientStep
+    ) -> MAML:
         """MAML around such a net, or around the given one."""
-        first = cell.order == 1
-        return MAML(net or self.net(), [cell.adapts], INNER_LR, cell.steps, first_order=first, engine=engine)
+        net, first = net or self.net(), cell.order == 1
+        return MAML(net, [cell.adapts], INNER_LR, cell.steps, first_order=first, engine=engine, update_rule=rule)
 
 
 def _processor() -> str:

@@ -1,12 +1,13 @@
-"""Outer steps: the grid of what adapts, order and steps for our engines, and other libraries on two of its cells."""
+"""Outer steps: the grid of what adapts, order and steps; on two of its cells, other libraries and update rules."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from metarec.algorithms.update_rules import Kronecker, MakeRule, MetaCurvature, MetaSGD
 from metarec.benchmark.batching import rounds_of
 from metarec.benchmark.bound import bound
-from metarec.benchmark.contenders import LEARN2LEARN, LOOP, Contender, check, engine, ours
+from metarec.benchmark.contenders import LEARN2LEARN, LOOP, Contender, by_autograd, check, engine, ours
 from metarec.benchmark.peers import higher_loop, installed, learn2learn_loop, torchopt_loop
 from metarec.benchmark.peers_at_once import jax_threads, jax_vmap, parallel_metalearn
 from metarec.benchmark.records import Record
@@ -22,6 +23,12 @@ PEERS: Mapping[str, tuple[str, str, Make]] = {
     "JAX": ("jax", "buckets", jax_vmap),
 }
 """Other libraries: the module that must be installed, the batching, and what makes the contender."""
+
+RULES: Mapping[str, MakeRule] = {"Meta-SGD": MetaSGD, "Kronecker": Kronecker, "Meta-Curvature": MetaCurvature}
+"""Update rules that learn, by their name in the tables."""
+
+TWO_CELLS = (Cell("decision", 2, 1), Cell("decision", 2, 5))
+"""Where the dense layers adapt, second order."""
 
 Rounds = list[dict[str, list[TaskBatch]]]
 
@@ -40,12 +47,30 @@ def peers(setting: Setting) -> list[Record]:
     """Other libraries where the dense layers adapt, second order, and the arithmetic bound."""
     rounds = rounds_of(setting.pool(), setting.size, setting.rounds, setting.device)
     found: list[Record] = []
-    for cell in (Cell("decision", 2, 1), Cell("decision", 2, 5))[: 1 if setting.quick else 2]:
+    for cell in TWO_CELLS[: 1 if setting.quick else 2]:
         there, missing = _libraries(setting, cell)
         own = [engine(setting, cell, "loop", "task by task"), learn2learn_loop(setting, cell)]
         own += [engine(setting, cell, "batched", "buckets"), engine(setting, cell, "fused", "buckets")]
         own += [engine(setting, cell, "fused", "length-sorted"), bound(setting, cell, [of["padded"] for of in rounds])]
         found += [*compared("peers", setting, cell, rounds, [*own, *there]), *missing]
+    return found
+
+
+def update_rules(setting: Setting) -> list[Record]:
+    """Learned update rules where the dense layers adapt, second order: all tasks at once against task by task.
+
+    Gradients of what a rule learns are checked with those of the net.
+    """
+    rounds = rounds_of(setting.pool(), setting.size, setting.rounds, setting.device)
+    found: list[Record] = []
+    for cell in TWO_CELLS[: 1 if setting.quick else 2]:
+        for name, rule in RULES.items():
+            loop, batched = (setting.algorithm(engine, cell, rule=rule) for engine in ("loop", "batched"))
+            contenders = [
+                by_autograd("loop", "task by task", loop, loop.loss, name),
+                by_autograd("batched", "buckets", batched, batched.loss, name),
+            ]
+            found += compared("update-rules", setting, cell, rounds, contenders)
     return found
 
 
