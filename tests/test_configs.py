@@ -1,5 +1,7 @@
 """Every fragment and every experiment is tried: no configuration drifts from the code."""
 
+import importlib
+import inspect
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution
 
 from metarec import experiment
+from metarec.cli import DATA_SETS
 from metarec.search_space import Distribution, nearest, search_space
 from metarec.training import parse
 
@@ -47,6 +50,15 @@ def test_every_fragment_sets_one_component(path: Path) -> None:
     content = yaml.safe_load(path.read_text())
     allowed = {"data": 2, "feedback": 3, "baseline": 5, "algorithm": 5, "configs": 5}.get(path.parent.name, 1)
     assert 1 <= class_paths(content) <= allowed
+
+
+@pytest.mark.parametrize(("name", "function"), DATA_SETS.items())
+def test_every_data_set_has_a_fragment_of_its_name(name: str, function: str) -> None:
+    content = yaml.safe_load(Path(f"configs/data/{name}.yaml").read_text())
+    assert content["data"]["ratings"]["class_path"] == function
+    module, attribute = function.rsplit(".", 1)
+    given = set(content["data"]["ratings"]["init_args"])
+    assert given <= set(inspect.signature(getattr(importlib.import_module(module), attribute)).parameters)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=str)

@@ -23,7 +23,8 @@ class EpisodeDataModule(LightningDataModule):
     Args:
         ratings: the data set; in a configuration, the function that reads it.
         scenario: which users are trained on, validated on and tested on.
-        order: `random` draws support and query at random, `time` takes the earliest ratings as support.
+        order: `random` draws support and query at random, `time` takes the earliest ratings as support, for which
+            the data set must have times.
         train_support: smallest and largest support size of a training episode, drawn evenly. The query set comes first:
             a user with n ratings gets n - train_query of them as support at most, or the smallest size if that is more
             (null: n - 1). With [3, 60] and a query of 20, users with 23 ratings or fewer always have a support of 3.
@@ -43,7 +44,8 @@ class EpisodeDataModule(LightningDataModule):
             anew in each episode; a validation or test user's are fixed by the scenario's seed.
 
     Raises:
-        InputError: a number is out of range, or negatives are asked for beside ratings that are no clicks.
+        InputError: a number is out of range, negatives are asked for beside ratings that are no clicks, or an order in
+            time of ratings without times.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class EpisodeDataModule(LightningDataModule):
         at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
         at_least(0, data__num_workers=num_workers, data__negatives=negatives)
+        if order == "time" and not ratings.timed:
+            raise InputError(f"data.order 'time': {ratings.name} has no times to order by; give order 'random'")
         if test_draws > 1 and order == "time":
             raise InputError(f"data.test_draws {test_draws}: order 'time' leaves none to draw; give 1, or order random")
         if negatives and ratings.scale != (0, 1):

@@ -1,5 +1,6 @@
 """Ratings of one data set, with the features and the original ids of its users and items."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +51,7 @@ class Ratings:
         user: row in ``user_ids`` and ``user_features``, shape (N,), 1..users; 0 is the unknown user.
         item: the same for items.
         rating: the value on ``scale``, shape (N,).
-        time: seconds or any other integer that grows with time, shape (N,).
+        time: seconds or any other integer that grows with time, shape (N,); all 0 where the data set has no times.
         scale: lowest and highest value a rating can have.
         user_ids: the id each user row has in the original files, first one ``""``.
         item_ids: the same for items.
@@ -59,6 +60,9 @@ class Ratings:
         item_features: attributes, one row an item.
         digest: SHA-256 of the file the ratings were read from.
         user_titles: what to call each user in print, first one ``""``; empty: the ids.
+        part: for data sets published in parts, which of `parts` each rating belongs to, shape (N,), 0..parts - 1;
+            null: there are none. `metarec.data.sources.only` takes some of them.
+        parts: names of the parts.
     """
 
     name: str
@@ -75,9 +79,21 @@ class Ratings:
     item_features: FeatureTable
     digest: str
     user_titles: tuple[str, ...] = ()
+    part: IntArray | None = None
+    parts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the times tell an order: not all of them are the same."""
+        return bool((self.time != self.time[:1]).any())
+
+    def at(self, rows: IntArray) -> "Ratings":
+        """The same users and items with those ratings alone; the name and the digest stay, see to them."""
+        columns = {name: getattr(self, name)[rows] for name in ("user", "item", "rating", "time")}
+        return dataclasses.replace(self, part=None if self.part is None else self.part[rows], **columns)
 
     @property
     def schema(self) -> dict[str, Any]:

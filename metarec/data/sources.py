@@ -2,12 +2,12 @@
 
 import dataclasses
 import hashlib
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from metarec.data.fetch import Archive, Download, Package, cache_folder, obtain, read_files
+from metarec.data.fetch import Archive, Download, Package, obtain, read_files
 from metarec.data.movielens import (
     LAYOUT_1M,
     LAYOUT_100K,
@@ -16,7 +16,8 @@ from metarec.data.movielens import (
     parse_100k,
     parse_100k_atomic,
 )
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import IntArray, Ratings
+from metarec.data.terms import show_terms
 from metarec.errors import InputError
 
 RATINGS_100K = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
@@ -41,22 +42,12 @@ ARCHIVES_1M: tuple[Archive, ...] = (
     ),
 )
 
-_TERMS = (
-    "was collected by GroupLens at the University of Minnesota and may be used for research. Do not pass the "
-    "data on, do not use it commercially without GroupLens' permission, and do not suggest that the "
-    "university or GroupLens endorses what you do with it. Publications that use it acknowledge it: F. M. "
-    "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
-    "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
-)
-LICENCE = {"movielens-100k": f"MovieLens 100K {_TERMS}", "movielens-1m": f"MovieLens 1M {_TERMS}"}
-"""By data set, the terms of use in our words; the README in the data set's archive is what counts."""
-
 
 def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings:
     """MovieLens 100K: 100,000 ratings of 1,682 films by 943 users, with times in seconds.
 
     Without a path the set is taken from the cache, else from the PyPI package that contains it, else from
-    GroupLens' own archive; both are pinned by SHA-256. See `LICENCE` for the terms of use.
+    GroupLens' own archive; both are pinned by SHA-256. See `metarec.data.terms.LICENCE` for the terms of use.
 
     Args:
         path: folder with u.data, u.user and u.item, or ml-100k.zip, or the wheel recbole-1.2.1.
@@ -82,7 +73,7 @@ def movielens_1m(path: str | None = None, cache: str | None = None) -> Ratings:
     """MovieLens 1M: 1,000,209 ratings of 3,706 films (3,883 are listed) by 6,040 users.
 
     Without a path the set is taken from the cache, else from GroupLens' archive, pinned by SHA-256. See
-    `LICENCE` for the terms of use.
+    `metarec.data.terms.LICENCE` for the terms of use.
 
     Args:
         path: folder with ratings.dat, users.dat and movies.dat, or ml-1m.zip.
@@ -149,15 +140,41 @@ def clicks(ratings: Ratings, threshold: float = 4.0) -> Ratings:
     if not len(kept):
         raise InputError(f"threshold {threshold}: no rating of {ratings.name} is as high; its scale is {ratings.scale}")
     return dataclasses.replace(
-        ratings,
+        ratings.at(kept),
         name=f"{ratings.name}-clicks",
         source=f"{ratings.source}; clicks: the {len(kept)} of {len(ratings)} ratings >= {threshold:g}",
-        user=ratings.user[kept],
-        item=ratings.item[kept],
         rating=np.ones(len(kept), dtype=np.float32),
-        time=ratings.time[kept],
         scale=(0.0, 1.0),
         digest=hashlib.sha256(f"clicks {float(threshold)} {ratings.digest}".encode()).hexdigest(),
+    )
+
+
+def only(ratings: Ratings, parts: Sequence[str]) -> Ratings:
+    """Some parts of a data set that is published in parts, such as the ratings of Coat that users did not choose.
+
+    Args:
+        ratings: the data set; in a configuration, the function that reads it.
+        parts: names of the parts to keep, out of `Ratings.parts`.
+
+    Returns:
+        The ratings of those parts. Users and items keep their rows. The name ends in the names of the parts, the source
+        says how many ratings are left, and the digest is another one.
+
+    Raises:
+        InputError: there is no such part.
+    """
+    wrong = [name for name in parts if name not in ratings.parts]
+    if ratings.part is None or wrong or not parts:
+        allowed = ", ".join(ratings.parts) or "none, it is not published in parts"
+        raise InputError(f"parts {list(parts)}: {ratings.name} has other parts; allowed: {allowed}")
+    numbers = sorted({ratings.parts.index(name) for name in parts})
+    names = "+".join(ratings.parts[number] for number in numbers)
+    kept = np.flatnonzero(np.isin(ratings.part, numbers))
+    return dataclasses.replace(
+        ratings.at(kept),
+        name=f"{ratings.name}-{names}",
+        source=f"{ratings.source}; {names}: {len(kept)} of {len(ratings)} ratings",
+        digest=hashlib.sha256(f"only {names} {ratings.digest}".encode()).hexdigest(),
     )
 
 
@@ -169,10 +186,12 @@ def describe(ratings: Ratings) -> dict[str, object]:
 
     Returns:
         Counts (users and items as listed, and those with a rating), mean rating, density (ratings by listed
-        users times listed items), fewest ratings of a user who has any, first and last time, source, digest.
+        users times listed items), fewest ratings of a user who has any, first and last time (null: no times), source,
+        digest; ratings of each part, if there are parts.
     """
     per_user = np.unique(ratings.user, return_counts=True)[1]
     users, items = len(ratings.user_ids) - 1, len(ratings.item_ids) - 1
+    parts = {} if ratings.part is None else {"parts": _counted(ratings.part, ratings.parts)}
     return {
         "name": ratings.name,
         "users": users,
@@ -183,45 +202,20 @@ def describe(ratings: Ratings) -> dict[str, object]:
         "mean_rating": float(ratings.rating.mean(dtype=np.float64)),
         "density": len(ratings) / (users * items),
         "min_ratings_per_user": int(per_user.min()),
-        "first_time": int(ratings.time.min()),
-        "last_time": int(ratings.time.max()),
+        "first_time": int(ratings.time.min()) if ratings.timed else None,
+        "last_time": int(ratings.time.max()) if ratings.timed else None,
+        **parts,
         "source": ratings.source,
         "digest": ratings.digest,
     }
 
 
-def show_licence_once(name: str, cache: str | None = None) -> str | None:
-    """Give the terms of use of a data set the first time they are asked for.
-
-    Args:
-        name: the data set, as in `Ratings.name`.
-        cache: the cache folder, where a marker file remembers it; where it cannot be written, every time is
-            the first.
-
-    Returns:
-        The text, or None if it was given before.
-
-    Raises:
-        InputError: there is no such data set.
-    """
-    if name not in LICENCE:
-        raise InputError(f"no terms of use for {name!r}; allowed: {', '.join(LICENCE)}")
-    marker = cache_folder(cache) / name / "licence-shown"
-    try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch(exist_ok=False)
-    except FileExistsError:
-        if marker.is_file():
-            return None
-    except OSError:
-        pass
-    return LICENCE[name]
+def _counted(part: IntArray, parts: Sequence[str]) -> dict[str, int]:
+    return dict(zip(parts, np.bincount(part, minlength=len(parts)).tolist(), strict=True))
 
 
 def _locate(name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None) -> tuple[Path, str]:
     """Where the data set lies and which source that is; shows the terms of use once."""
     found = obtain(name, archives, cache) if path is None else (Path(path).expanduser(), f"path {path}")
-    terms = show_licence_once(name, cache)
-    if terms:
-        print(terms, file=sys.stderr)
+    show_terms(name, cache)
     return found

@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 
@@ -40,6 +43,13 @@ def test_every_test_user_is_drawn_as_often_and_others_once(ratings: Ratings) -> 
     [first], [both] = once.test_dataloader(), twice.test_dataloader()
     assert same(first.support.item, both.support.item[::2])
     assert not same(both.support.item[::2], both.support.item[1::2])
+
+
+def test_there_is_no_order_in_time_without_times(ratings: Ratings) -> None:
+    timeless = dataclasses.replace(ratings, time=np.zeros_like(ratings.time))
+    assert len(EpisodeDataModule(timeless, UserCold(min_ratings=8)).test_tasks.task)
+    with pytest.raises(InputError, match=r"data\.order 'time': synthetic has no times .*; give order 'random'"):
+        EpisodeDataModule(timeless, UserCold(min_ratings=8), order="time")
 
 
 @pytest.mark.parametrize(

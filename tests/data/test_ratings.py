@@ -1,7 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from metarec.data.ratings import FeatureTable, encode, encode_sets
+from tests.conftest import synthetic_ratings
 
 
 def test_encode_gives_row_zero_and_missing_values_the_code_zero():
@@ -34,3 +37,19 @@ def test_schema_counts_codes_and_columns():
     matrix, columns = encode_sets([["p"], ["q", "r"]])
     table = FeatureTable({"one": codes}, {"many": matrix}, {"one": values, "many": columns})
     assert table.schema == {"categorical": {"one": 3}, "multi_hot": {"many": 3}}
+
+
+def test_ratings_whose_times_are_all_the_same_are_not_timed():
+    ratings = synthetic_ratings()
+    assert ratings.timed
+    assert not dataclasses.replace(ratings, time=np.full(len(ratings), 7)).timed
+
+
+def test_rows_are_taken_from_every_column():
+    ratings = dataclasses.replace(synthetic_ratings(), parts=("a", "b"))
+    parted = dataclasses.replace(ratings, part=np.arange(len(ratings)) % 2)
+    rows = np.array([5, 2])
+    for name in ("user", "item", "rating", "time", "part"):
+        assert getattr(parted.at(rows), name).tolist() == getattr(parted, name)[rows].tolist()
+    assert (len(ratings.at(rows)), ratings.at(rows).part) == (2, None)
+    assert parted.at(rows).schema == ratings.schema

@@ -1,0 +1,118 @@
+"""From the tables of a data set's files to `Ratings`."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from metarec.data.fetch import Document
+from metarec.data.ratings import FeatureTable, IntArray, Ratings, encode
+from metarec.data.tables import Table
+
+
+@dataclass(frozen=True)
+class Side:
+    """All users, or all items, of a data set.
+
+    Attributes:
+        ids: in the original files, each once, shape (n,); row r of `Ratings` is that of ids[r - 1].
+        features: attributes, shape (n + 1, ...) each.
+        titles: what to call each in print, in the order of the ids; empty: the ids.
+    """
+
+    ids: IntArray | Sequence[str]
+    features: FeatureTable = field(default_factory=FeatureTable)
+    titles: Sequence[str] = ()
+
+
+def listed(table: Table) -> Side:
+    """Those that a file lists in the column `id`; every other column is a categorical attribute."""
+    ids, rows = table.by_id()
+    return Side(ids, categorical(rows.drop(columns="id")))
+
+
+def rated(table: Table, column: str) -> Side:
+    """Those that a file of ratings names, without attributes, of which no file of their own is there."""
+    return Side(np.unique(table.rows[column].to_numpy()))
+
+
+def categorical(rows: pd.DataFrame) -> FeatureTable:
+    """Every column of strings as a categorical attribute; ``""`` is unknown."""
+    coded = {str(column): encode(list(rows[column])) for column in rows.columns}
+    return FeatureTable(
+        categorical={column: codes for column, (codes, _) in coded.items()},
+        values={column: values for column, (_, values) in coded.items()},
+    )
+
+
+def without_repeats(table: Table) -> tuple[Table, str]:
+    """The last row of each pair of user and item, and what to say about the others (``""``: there are none)."""
+    again = table.rows.duplicated(["user", "item"], keep="last").to_numpy(dtype=bool)
+    note = f"; {again.sum()} ratings left out that a later line replaces" if again.any() else ""
+    return (table.at(np.flatnonzero(~again)) if again.any() else table), note
+
+
+def joint_digest(files: Sequence[Document]) -> str:
+    """SHA-256 over the digests of several files, in their order."""
+    return hashlib.sha256(" ".join(file.digest for file in files).encode()).hexdigest()
+
+
+def assemble(
+    name: str, source: str, table: Table, digest: str, scale: tuple[float, float], users: Side, items: Side
+) -> Ratings:
+    """Put ratings and the two sides together.
+
+    Args:
+        name: of the data set.
+        source: for people to read.
+        table: columns `user`, `item`, `rating`; `time`, if there are times; `part`, if there are parts.
+        digest: of what the ratings were read from.
+        scale: lowest and highest rating.
+        users: all users.
+        items: all items.
+
+    Returns:
+        The ratings, in the order of the table. Without a column `time` all times are 0.
+
+    Raises:
+        InputError: a rating is of a user or an item that is not listed, or a pair comes twice.
+    """
+    user, item = _rows_of(table, "user", users.ids), _rows_of(table, "item", items.ids)
+    _refuse_repeats(table, user * (len(items.ids) + 1) + item)
+    columns = table.rows.columns
+    part, parts = pd.factorize(table.rows["part"]) if "part" in columns else (None, ())
+    return Ratings(
+        name=name,
+        source=source,
+        user=user,
+        item=item,
+        rating=table.rows["rating"].to_numpy(dtype=np.float32),
+        time=table.integers("time") if "time" in columns else np.zeros(len(user), dtype=np.int64),
+        scale=scale,
+        user_ids=("", *map(str, users.ids)),
+        item_ids=("", *map(str, items.ids)),
+        item_titles=("", *(items.titles if len(items.titles) else map(str, items.ids))),
+        user_features=users.features,
+        item_features=items.features,
+        digest=digest,
+        part=part,
+        parts=tuple(map(str, parts)),
+    )
+
+
+def _rows_of(table: Table, column: str, ids: IntArray | Sequence[str]) -> IntArray:
+    """The 1-based place in ``ids`` of every id in a column, shape (rows,)."""
+    place = pd.Index(ids).get_indexer(pd.Index(table.rows[column]))
+    table.require(column, place >= 0, f"is not in the file of {column}s")
+    return (place + 1).astype(np.int64)
+
+
+def _refuse_repeats(table: Table, pairs: IntArray) -> None:
+    again = pd.Series(pairs).duplicated().to_numpy(dtype=bool)
+    if again.any():
+        second = int(np.argmax(again))
+        line = table.line(int(np.argmax(pairs == pairs[second])))
+        item = table.rows["item"].iloc[second]
+        table.require("user", ~again, f"rates item {item} again after line {line}")

@@ -1,0 +1,242 @@
+"""Text files of data sets as tables, read strictly: a line that does not fit is named in an error."""
+
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow
+from pyarrow import csv
+
+from metarec.data.fetch import Document
+from metarec.data.ratings import BoolArray, IntArray
+from metarec.errors import InputError
+
+PIECE = 16 * 2**20
+"""Bytes of a ratings file that are text in memory at a time; the rest is numbers already, or still to come."""
+
+_NAMES = {"\t": "tabs", " ": "blanks", ",": "commas"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A text file as columns, which knows where each row stands.
+
+    Attributes:
+        name: the file, for messages.
+        first_line: number of the line that holds row 0.
+        rows: one column an attribute, of strings, or of numbers in a file of ratings.
+        lines: number of each row's line, shape (rows,); null: one line after the other.
+    """
+
+    name: str
+    first_line: int
+    rows: pd.DataFrame
+    lines: IntArray | None = None
+
+    def line(self, row: int) -> int:
+        """Number of the line that holds a row."""
+        return row + self.first_line if self.lines is None else int(self.lines[row])
+
+    def require(self, column: str, good: BoolArray, fault: str) -> None:
+        """Raise an InputError that names the first row that is not good, what stands there, and the fault."""
+        if good.all():
+            return
+        row = int(np.argmin(good))
+        value = str(self.rows[column].iloc[row])[:40]
+        others = len(good) - int(good.sum()) - 1
+        more = f" (and {others} more lines)" if others else ""
+        raise InputError(f"{self.name}:{self.line(row)}: {column} {value!r} {fault}{more}; correct or remove the line")
+
+    def integers(self, column: str) -> IntArray:
+        """A column as whole numbers, shape (rows,); raises InputError if one is not."""
+        values = self.rows[column]
+        if not pd.api.types.is_integer_dtype(values):
+            self.require(column, values.str.fullmatch(r"-?[0-9]{1,18}").to_numpy(dtype=bool), "is not a whole number")
+        return np.asarray(values.astype("int64"), dtype=np.int64)
+
+    def stars(self, scale: tuple[float, float], step: float) -> np.typing.NDArray[np.float64]:
+        """The column `rating`, shape (rows,); raises InputError if one is not on the scale or between two steps."""
+        numbers = pd.to_numeric(self.rows["rating"], errors="coerce")
+        stars: np.typing.NDArray[np.float64] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+        kind = "a whole number" if step == 1 else f"a multiple of {step:g}"
+        self.require("rating", _on_scale(stars, scale, step), f"is not {kind} from {scale[0]:g} to {scale[1]:g}")
+        return stars
+
+    def by_id(self) -> tuple[IntArray, pd.DataFrame]:
+        """The ids in growing order, and the rows in that order; raises InputError on an id listed twice."""
+        ids = self.integers("id")
+        self.require("id", ~pd.Series(ids).duplicated().to_numpy(dtype=bool), "is listed twice")
+        order = np.argsort(ids)
+        return ids[order], self.rows.iloc[order].reset_index(drop=True)
+
+    def at(self, rows: IntArray) -> "Table":
+        """The table with those rows alone."""
+        lines = np.arange(len(self.rows)) + self.first_line if self.lines is None else self.lines
+        return dataclasses.replace(self, rows=self.rows.iloc[rows].reset_index(drop=True), lines=lines[rows])
+
+
+def read_table(
+    document: Document,
+    columns: Sequence[str],
+    separator: str,
+    first_line: int = 1,
+    encoding: str = "latin-1",
+    header: str | None = None,
+) -> Table:
+    """Read a text file into columns of strings.
+
+    Args:
+        document: the file; a byte order mark makes it UTF-8, and lines may end with CR LF.
+        columns: what each column holds.
+        separator: what stands between columns.
+        first_line: number of the document's first line in the file it comes from.
+        encoding: of a file without a byte order mark.
+        header: what must stand in the first line; null: the first line is a row.
+
+    Returns:
+        The table, with at least one row.
+
+    Raises:
+        InputError: the file is empty, cut off, not text, or a line has another number of columns.
+    """
+    data, encoding, first_line = _content(document, first_line, encoding, header)
+    return Table(document.name, first_line, _strings(document.name, data, columns, separator, first_line, encoding))
+
+
+def read_ratings(
+    document: Document,
+    columns: Sequence[str],
+    separator: str,
+    scale: tuple[float, float],
+    step: float = 1.0,
+    first_line: int = 1,
+    header: str | None = None,
+) -> Table:
+    """Read a file of ratings into columns of numbers, piece by piece, so that it may have many millions of lines.
+
+    Args:
+        document: the file, in which lines may end with CR LF.
+        columns: what each column holds: `user`, `item` and `time` are whole numbers, `rating` lies on the scale, all
+            others are strings.
+        separator: what stands between columns.
+        scale: lowest and highest rating.
+        step: a rating is a multiple of it.
+        first_line: number of the document's first line in the file it comes from.
+        header: what must stand in the first line; null: the first line is a row.
+
+    Returns:
+        The table, with at least one row.
+
+    Raises:
+        InputError: as `read_table`, or a value is no such number.
+    """
+    data, _, first_line = _content(document, first_line, "latin-1", header)
+    pieces, line = [], first_line
+    for piece in _pieces(data):
+        rows = _numbers(document.name, piece, columns, separator, line)
+        if rows is None or not _on_scale(rows["rating"].to_numpy(), scale, step).all():
+            rows = _named_fault(document.name, piece, columns, separator, line, scale, step)
+        pieces.append(rows.astype({"rating": "float32"}))
+        line += piece.count(b"\n")
+    return Table(document.name, first_line, pd.concat(pieces, ignore_index=True))
+
+
+def _content(document: Document, first_line: int, encoding: str, header: str | None) -> tuple[bytes, str, int]:
+    """The lines behind the header, their encoding, and the number of the first one."""
+    data = document.data
+    if data.startswith(b"\xef\xbb\xbf"):
+        data, encoding = data[3:], "utf-8"
+    data = data.replace(b"\r\n", b"\n")
+    if header is not None and data:
+        found, _, data = data.partition(b"\n")
+        if found.rstrip() != header.encode():
+            start = found[:80].decode("latin-1")
+            cure = f"the first line must be {header!r}; get the data set as published"
+            raise InputError(f"{document.name}:{first_line}: {start!r} is another header; {cure}")
+        first_line += 1
+    if not data.strip():
+        raise InputError(f"{document.name} is empty; get a whole copy")
+    if b"\0" in data:
+        raise InputError(f"{document.name} is not a text file in {encoding}; convert it or get another copy")
+    if not data.endswith(b"\n"):
+        line = data.count(b"\n") + first_line
+        cure = "get a whole copy (or add a line break if nothing is missing)"
+        raise InputError(f"{document.name}:{line}: the file ends in the middle of this line; {cure}")
+    return (data.rstrip(b"\n") + b"\n" if data.endswith(b"\n\n") else data), encoding, first_line
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        stop = data.find(b"\n", start + PIECE) + 1 or len(data)
+        yield data[start:stop]
+        start = stop
+
+
+def _strings(
+    name: str, data: bytes, columns: Sequence[str], separator: str, first_line: int, encoding: str
+) -> pd.DataFrame:
+    data = _separated(name, data, len(columns), separator, first_line)
+    try:
+        text = io.StringIO(data.decode(encoding), newline="")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + first_line
+        raise InputError(f"{name}:{line}: not {encoding}; convert the file to {encoding}") from error
+    names, end = list(columns), "\n"
+    return pd.read_csv(
+        text, sep="\x1f", names=names, dtype=str, quoting=3, na_filter=False, lineterminator=end, skip_blank_lines=False
+    )
+
+
+def _numbers(name: str, data: bytes, columns: Sequence[str], separator: str, line: int) -> pd.DataFrame | None:
+    """The rows as numbers, or None where a value is none; fast, but silent about where."""
+    kinds = {"user": "int64", "item": "int64", "time": "int64", "rating": "float64"}
+    text = pyarrow.BufferReader(_separated(name, data, len(columns), separator, line))
+    try:
+        rows: pd.DataFrame = csv.read_csv(
+            text,
+            csv.ReadOptions(use_threads=False, column_names=list(columns)),
+            csv.ParseOptions(delimiter="\x1f", quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types={name: kinds.get(name, "string") for name in columns}, null_values=[]),
+        ).to_pandas()
+    except pyarrow.ArrowInvalid:
+        return None
+    return rows
+
+
+def _named_fault(
+    name: str,
+    data: bytes,
+    columns: Sequence[str],
+    separator: str,
+    line: int,
+    scale: tuple[float, float],
+    step: float,
+) -> pd.DataFrame:
+    """The rows as numbers, value by value, so that the first fault is named."""
+    table = Table(name, line, _strings(name, data, columns, separator, line, "latin-1"))
+    numbers = {column: table.integers(column) for column in columns if column in ("user", "item", "time")}
+    return table.rows.assign(**numbers, rating=table.stars(scale, step))
+
+
+def _on_scale(stars: np.typing.NDArray[np.float64], scale: tuple[float, float], step: float) -> BoolArray:
+    good: BoolArray = (stars >= scale[0]) & (stars <= scale[1]) & (stars / step == np.round(stars / step))
+    return good
+
+
+def _separated(name: str, data: bytes, wanted: int, separator: str, first_line: int) -> bytes:
+    """The lines with one byte between columns; raises InputError if a line has another number of columns."""
+    data = data.replace(separator.encode(), b"\x1f")
+    text = np.frombuffer(data, dtype=np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    columns = np.diff(np.searchsorted(np.flatnonzero(text == 0x1F), ends), prepend=0) + 1
+    wrong = np.flatnonzero(columns != wanted)
+    if len(wrong):
+        line, found = wrong[0] + first_line, columns[wrong[0]]
+        between = _NAMES.get(separator, separator)
+        what = f"{found} column{'s' if found > 1 else ''} instead of {wanted} separated by {between}"
+        raise InputError(f"{name}:{line}: {what}; correct or remove the line")
+    return data

@@ -1,0 +1,75 @@
+"""Terms of use of the data sets, and where those are to be had that are not fetched."""
+
+import sys
+from pathlib import Path
+
+from metarec.data.fetch import cache_folder
+from metarec.errors import InputError
+
+_TERMS = (
+    "was collected by GroupLens at the University of Minnesota and may be used for research. Do not pass the "
+    "data on, do not use it commercially without GroupLens' permission, and do not suggest that the "
+    "university or GroupLens endorses what you do with it. Publications that use it acknowledge it: F. M. "
+    "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
+    "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
+)
+LICENCE = {
+    "movielens-100k": f"MovieLens 100K {_TERMS}",
+    "movielens-1m": f"MovieLens 1M {_TERMS}",
+}
+"""By data set, the terms of use in our words; the README in the data set's archive is what counts."""
+
+PAGE: dict[str, str] = {}
+"""By data set, the page it is had from."""
+
+
+def located(name: str, path: str | None) -> tuple[Path, str]:
+    """Where a data set lies that is given by its path only, and which source that is; shows the terms of use once.
+
+    Args:
+        name: the data set.
+        path: its folder or archive, as the user gave it.
+
+    Raises:
+        InputError: there is no path.
+    """
+    if path is None:
+        cure = f"get it from {PAGE[name]} and give its folder or archive as path"
+        raise InputError(f"{name} has no archive to fetch it from; {cure}")
+    show_terms(name)
+    return Path(path).expanduser(), f"path {path}"
+
+
+def show_terms(name: str, cache: str | None = None) -> None:
+    """Print the terms of use of a data set to the standard error, the first time only; see `show_licence_once`."""
+    terms = show_licence_once(name, cache)
+    if terms:
+        print(terms, file=sys.stderr)
+
+
+def show_licence_once(name: str, cache: str | None = None) -> str | None:
+    """Give the terms of use of a data set the first time they are asked for.
+
+    Args:
+        name: the data set, as in `Ratings.name`.
+        cache: the cache folder, where a marker file remembers it; where it cannot be written, every time is
+            the first.
+
+    Returns:
+        The text, or None if it was given before.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    if name not in LICENCE:
+        raise InputError(f"no terms of use for {name!r}; allowed: {', '.join(LICENCE)}")
+    marker = cache_folder(cache) / name / "licence-shown"
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        if marker.is_file():
+            return None
+    except OSError:
+        pass
+    return LICENCE[name]

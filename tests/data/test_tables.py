@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from metarec.data import tables
+from metarec.data.fetch import Document
+from metarec.data.tables import Table, read_ratings, read_table
+from metarec.errors import InputError
+
+COLUMNS = ["user", "item", "rating", "time"]
+
+
+def ratings(text: str, **options) -> Table:
+    return read_ratings(Document("r.csv", text.encode()), COLUMNS, ",", **{"scale": (0.5, 5), "step": 0.5, **options})
+
+
+def test_columns_become_numbers():
+    table = ratings("1,20,4.0,9\r\n2,30,0.5,-3\r\n")
+    assert {name: table.rows[name].tolist() for name in COLUMNS} == {
+        "user": [1, 2],
+        "item": [20, 30],
+        "rating": [4.0, 0.5],
+        "time": [9, -3],
+    }
+    assert table.rows["rating"].dtype == np.float32
+    assert table.integers("user").dtype == np.int64
+
+
+@pytest.mark.parametrize("piece", [1, 10, 25, 1000])
+def test_pieces_change_nothing(monkeypatch, piece):
+    lines = [f"{user},{item},{(user + item) % 5 + 0.5},{user * item}\n" for user in range(7) for item in range(9)]
+    whole = ratings("".join(lines))
+    monkeypatch.setattr(tables, "PIECE", piece)
+    assert ratings("".join(lines)).rows.equals(whole.rows)
+    with pytest.raises(InputError, match=r"r\.csv:65: rating '9' is not a multiple of 0\.5 from 0\.5 to 5"):
+        ratings("u,i,r,t\n" + "".join(lines) + "1,1,9,1\n", header="u,i,r,t")
+    with pytest.raises(InputError, match=r"r\.csv:11: 1 column instead of 4 separated by commas"):
+        ratings("".join([*lines[:10], "\n", *lines[10:]]))
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("1,1,4.25,1", "rating '4.25' is not a multiple of 0.5"),
+        ("1,1,nan,1", "rating 'nan'"),
+        ("1,1,,1", "rating ''"),
+        ("1.0,1,4,1", "user '1.0' is not a whole number"),
+        ("1,1,4,1e9", "time '1e9' is not a whole number"),
+        ("1,1,4,99999999999999999999", "time '99999999999999999999' is not"),
+        ('"1",1,4,1', "user '\"1\"' is not"),
+    ],
+)
+def test_a_value_that_is_no_such_number_is_named(line, fault):
+    with pytest.raises(InputError, match=f"r.csv:2: {fault}"):
+        ratings(f"1,2,3,4\n{line}\n")
+
+
+def test_another_header_is_refused_and_counts_as_a_line():
+    document = Document("x", b"\xef\xbb\xbfa,b\r\n1,2\r\n")
+    assert read_table(document, ["a", "b"], ",", header="a,b").rows.to_numpy().tolist() == [["1", "2"]]
+    with pytest.raises(InputError, match=r"x:1: 'a,b' is another header; the first line must be 'a;b'"):
+        read_table(document, ["a", "b"], ",", header="a;b")
+    with pytest.raises(InputError, match="x:2: 2 columns instead of 3"):
+        read_table(document, ["a", "b", "c"], ",", header="a,b")
+    with pytest.raises(InputError, match="x is empty"):
+        read_table(Document("x", b"a,b\n"), ["a", "b"], ",", header="a,b")
+
+
+def test_rows_that_are_taken_keep_their_lines():
+    table = read_table(Document("x", b"a\nb\nc\nd\n"), ["id"], ",", first_line=3)
+    for some in (table.at(np.array([3, 1])), table.at(np.array([1, 3, 2])).at(np.array([1, 0]))):
+        assert (some.rows["id"].tolist(), some.line(0), some.line(1)) == (["d", "b"], 6, 4)
+        with pytest.raises(InputError, match="x:4: id 'b' is wrong"):
+            some.require("id", np.array([True, False]), "is wrong")
