@@ -16,10 +16,17 @@ _TERMS = (
 LICENCE = {
     "movielens-100k": f"MovieLens 100K {_TERMS}",
     "movielens-1m": f"MovieLens 1M {_TERMS}",
+    "filmtrust": (
+        "FilmTrust was crawled from the site of that name in 2011. We know of no licence that comes with it. "
+        "Publications cite G. Guo, J. Zhang and N. Yorke-Smith (2013). A Novel Bayesian Similarity Measure for "
+        "Recommender Systems. Proceedings of IJCAI 2013, pages 2619-2625"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
-PAGE: dict[str, str] = {}
+PAGE: dict[str, str] = {
+    "filmtrust": "https://guoguibing.github.io/librec/datasets.html",
+}
 """By data set, the page it is had from."""
 
 
