@@ -24,6 +24,7 @@ DATA_SETS = {
     "movielens-100k": "metarec.data.sources.movielens_100k",
     "movielens-1m": "metarec.data.sources.movielens_1m",
     "filmtrust": "metarec.data.sets.filmtrust.filmtrust",
+    "coat": "metarec.data.sets.coat.coat",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

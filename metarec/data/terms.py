@@ -21,11 +21,17 @@ LICENCE = {
         "Publications cite G. Guo, J. Zhang and N. Yorke-Smith (2013). A Novel Bayesian Similarity Measure for "
         "Recommender Systems. Proceedings of IJCAI 2013, pages 2619-2625"
     ),
+    "coat": (
+        "Coat was collected at Cornell University. We know of no licence that comes with it. Publications cite T. "
+        "Schnabel, A. Swaminathan, A. Singh, N. Chandak and T. Joachims (2016). Recommendations as Treatments: "
+        "Debiasing Learning and Evaluation. ICML 2016, arXiv 1602.05352"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
 PAGE: dict[str, str] = {
     "filmtrust": "https://guoguibing.github.io/librec/datasets.html",
+    "coat": "https://www.cs.cornell.edu/~schnabts/mnar/",
 }
 """By data set, the page it is had from."""
 
