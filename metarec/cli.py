@@ -25,6 +25,11 @@ DATA_SETS = {
     "movielens-1m": "metarec.data.sources.movielens_1m",
     "filmtrust": "metarec.data.sets.filmtrust.filmtrust",
     "coat": "metarec.data.sets.coat.coat",
+    "movielens-latest-small": "metarec.data.sets.movielens_half_stars.movielens_latest_small",
+    "movielens-10m": "metarec.data.sets.movielens_half_stars.movielens_10m",
+    "movielens-20m": "metarec.data.sets.movielens_half_stars.movielens_20m",
+    "movielens-25m": "metarec.data.sets.movielens_half_stars.movielens_25m",
+    "movielens-32m": "metarec.data.sets.movielens_half_stars.movielens_32m",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

@@ -1,5 +1,6 @@
 """From the tables of a data set's files to `Ratings`."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ def listed(table: Table) -> Side:
 
 def rated(table: Table, column: str) -> Side:
     """Those that a file of ratings names, without attributes, of which no file of their own is there."""
-    return Side(np.unique(table.rows[column].to_numpy()))
+    return Side(np.sort(pd.unique(table.rows[column])))
 
 
 def categorical(rows: pd.DataFrame) -> FeatureTable:
@@ -45,6 +46,31 @@ def categorical(rows: pd.DataFrame) -> FeatureTable:
         categorical={column: codes for column, (codes, _) in coded.items()},
         values={column: values for column, (_, values) in coded.items()},
     )
+
+
+def with_tags(items: Side, table: Table, most: int) -> Side:
+    """The items with one attribute more, `tag`: of the most given tags, those that an item was given.
+
+    Args:
+        items: all items.
+        table: columns `item` and `tag`, a row for each time that a tag was given; others do not matter. Tags of items
+            that are not listed are left out.
+        most: how many tags, by how often each was given, equals by name. Upper and lower case are one.
+
+    Returns:
+        The items, with a 0/1 matrix of shape (items + 1, tags).
+    """
+    place = pd.Index(items.ids).get_indexer(pd.Index(table.integers("item")))
+    words = table.rows["tag"].str.strip().str.lower()
+    counts = words[(place >= 0) & (words != "").to_numpy(dtype=bool)].value_counts()
+    chosen = sorted(counts.index, key=lambda word: (-counts[word], word))[:most]
+    column = pd.Index(sorted(chosen)).get_indexer(pd.Index(words))
+    kept = (place >= 0) & (column >= 0)
+    matrix = np.zeros((len(items.ids) + 1, len(chosen)), dtype=np.float32)
+    matrix[place[kept] + 1, column[kept]] = 1.0
+    of = items.features
+    values = {**of.values, "tag": tuple(sorted(chosen))}
+    return dataclasses.replace(items, features=FeatureTable(of.categorical, {**of.multi_hot, "tag": matrix}, values))
 
 
 def without_repeats(table: Table) -> tuple[Table, str]:

@@ -20,7 +20,7 @@ from metarec.errors import InputError
 logger = logging.getLogger(__name__)
 
 LARGEST_MEMBER = 64 * 2**20
-"""Bytes; an archive with a larger file is refused (the largest file of the data sets here has 24 MB)."""
+"""Bytes; an archive with a larger file is refused, but for data sets that are known to be larger."""
 
 FETCH_SECONDS = 300
 """How long one source may take, and how long another process may wait for it."""
@@ -187,13 +187,14 @@ def obtain(name: str, archives: Sequence[Archive], cache: str | None = None) -> 
         raise InputError(f"cannot use the cache {folder} ({error.strerror or error}); {cure}") from error
 
 
-def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document, ...]:
+def read_files(path: Path, layouts: Sequence[tuple[str, ...]], largest: int | None = None) -> tuple[Document, ...]:
     """Read the files of a data set out of a folder or a zip archive.
 
     Args:
         path: the folder or archive.
         layouts: for each form the data set comes in, the names of its files; the first layout whose first
             file is there counts.
+        largest: an archive with a larger file is refused, in bytes; null: `LARGEST_MEMBER`.
 
     Returns:
         The files, in the layout's order.
@@ -206,7 +207,7 @@ def read_files(path: Path, layouts: Sequence[tuple[str, ...]]) -> tuple[Document
             names = _choose(path, layouts, {file.name for file in path.iterdir()})
             return tuple(Document(str(path / name), (path / name).read_bytes()) for name in names)
         with zipfile.ZipFile(path) as archive:
-            members = _safe_members(path, archive)
+            members = _safe_members(path, archive, LARGEST_MEMBER if largest is None else largest)
             names = _choose(path, layouts, set(members))
             return tuple(Document(f"{path}:{members[name].filename}", archive.read(members[name])) for name in names)
     except OSError as error:
@@ -264,7 +265,7 @@ def _choose(path: Path, layouts: Sequence[tuple[str, ...]], there: set[str]) -> 
     return layout
 
 
-def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _safe_members(path: Path, archive: zipfile.ZipFile, largest: int) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/"))
@@ -272,8 +273,8 @@ def _safe_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.Zip
             raise InputError(f"{path} is refused: {member.filename!r} points out of the archive; get a clean copy")
         if stat.S_ISLNK(member.external_attr >> 16):
             raise InputError(f"{path} is refused: {member.filename!r} is a symbolic link; get a clean copy")
-        if member.file_size > LARGEST_MEMBER:
-            size = f"{member.file_size / 2**20:.0f} MB, more than {LARGEST_MEMBER / 2**20:.0f}"
+        if member.file_size > largest:
+            size = f"{member.file_size / 2**20:.0f} MB, more than {largest / 2**20:.0f}"
             raise InputError(f"{path} is refused: {member.filename!r} has {size}; get a clean copy")
         if not member.is_dir():
             members.setdefault(parts.name, member)

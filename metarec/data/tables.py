@@ -1,14 +1,16 @@
 """Text files of data sets as tables, read strictly: a line that does not fit is named in an error."""
 
+import csv
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import pyarrow
-from pyarrow import csv
+from pyarrow import csv as arrow_csv
 
 from metarec.data.fetch import Document
 from metarec.data.ratings import BoolArray, IntArray
@@ -144,6 +146,34 @@ def read_ratings(
     return Table(document.name, first_line, pd.concat(pieces, ignore_index=True))
 
 
+def read_quoted(document: Document, columns: Sequence[str], header: str) -> Table:
+    """Read a comma-separated file, in UTF-8, with a header, whose values may stand in double quotes.
+
+    Args:
+        document: the file.
+        columns: what each column holds.
+        header: what must stand in the first line.
+
+    Returns:
+        The table, of strings, with at least one row.
+
+    Raises:
+        InputError: as `read_table`, or quotes are not closed.
+    """
+    data, encoding, first_line = _content(document, 1, "utf-8", header)
+    reader = csv.reader(io.StringIO(_decoded(document.name, data, encoding, first_line), newline=""), strict=True)
+    try:
+        found = [(reader.line_num + first_line - 1, row) for row in reader]
+    except csv.Error as error:
+        line = reader.line_num + first_line - 1
+        raise InputError(f"{document.name}:{line}: {error}; correct the quotes") from error
+    for line, row in found:
+        if len(row) != len(columns):
+            _refuse_columns(document.name, line, len(row), len(columns), ",")
+    rows = pd.DataFrame([row for _, row in found], columns=list(columns), dtype=str)
+    return Table(document.name, first_line, rows, np.array([line for line, _ in found], dtype=np.int64))
+
+
 def _content(document: Document, first_line: int, encoding: str, header: str | None) -> tuple[bytes, str, int]:
     """The lines behind the header, their encoding, and the number of the first one."""
     data = document.data
@@ -180,15 +210,19 @@ def _strings(
     name: str, data: bytes, columns: Sequence[str], separator: str, first_line: int, encoding: str
 ) -> pd.DataFrame:
     data = _separated(name, data, len(columns), separator, first_line)
-    try:
-        text = io.StringIO(data.decode(encoding), newline="")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + first_line
-        raise InputError(f"{name}:{line}: not {encoding}; convert the file to {encoding}") from error
+    text = io.StringIO(_decoded(name, data, encoding, first_line), newline="")
     names, end = list(columns), "\n"
     return pd.read_csv(
         text, sep="\x1f", names=names, dtype=str, quoting=3, na_filter=False, lineterminator=end, skip_blank_lines=False
     )
+
+
+def _decoded(name: str, data: bytes, encoding: str, first_line: int) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + first_line
+        raise InputError(f"{name}:{line}: not {encoding}; convert the file to {encoding}") from error
 
 
 def _numbers(name: str, data: bytes, columns: Sequence[str], separator: str, line: int) -> pd.DataFrame | None:
@@ -196,11 +230,13 @@ def _numbers(name: str, data: bytes, columns: Sequence[str], separator: str, lin
     kinds = {"user": "int64", "item": "int64", "time": "int64", "rating": "float64"}
     text = pyarrow.BufferReader(_separated(name, data, len(columns), separator, line))
     try:
-        rows: pd.DataFrame = csv.read_csv(
+        rows: pd.DataFrame = arrow_csv.read_csv(
             text,
-            csv.ReadOptions(use_threads=False, column_names=list(columns)),
-            csv.ParseOptions(delimiter="\x1f", quote_char=False, ignore_empty_lines=False),
-            csv.ConvertOptions(column_types={name: kinds.get(name, "string") for name in columns}, null_values=[]),
+            arrow_csv.ReadOptions(use_threads=False, column_names=list(columns)),
+            arrow_csv.ParseOptions(delimiter="\x1f", quote_char=False, ignore_empty_lines=False),
+            arrow_csv.ConvertOptions(
+                column_types={name: kinds.get(name, "string") for name in columns}, null_values=[]
+            ),
         ).to_pandas()
     except pyarrow.ArrowInvalid:
         return None
@@ -235,8 +271,11 @@ def _separated(name: str, data: bytes, wanted: int, separator: str, first_line: 
     columns = np.diff(np.searchsorted(np.flatnonzero(text == 0x1F), ends), prepend=0) + 1
     wrong = np.flatnonzero(columns != wanted)
     if len(wrong):
-        line, found = wrong[0] + first_line, columns[wrong[0]]
-        between = _NAMES.get(separator, separator)
-        what = f"{found} column{'s' if found > 1 else ''} instead of {wanted} separated by {between}"
-        raise InputError(f"{name}:{line}: {what}; correct or remove the line")
+        _refuse_columns(name, int(wrong[0]) + first_line, int(columns[wrong[0]]), wanted, separator)
     return data
+
+
+def _refuse_columns(name: str, line: int, found: int, wanted: int, separator: str) -> NoReturn:
+    what = f"{found} column{'s' if found > 1 else ''} instead of {wanted}"
+    between = _NAMES.get(separator, separator)
+    raise InputError(f"{name}:{line}: {what} separated by {between}; correct or remove the line")

@@ -13,9 +13,16 @@ _TERMS = (
     "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
     "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
 )
+_LATER_TERMS = _TERMS.replace("Do not pass the data on, do", "Pass the data on under the same terms only, do")
+_MOVIELENS = "https://grouplens.org/datasets/movielens/"
 LICENCE = {
     "movielens-100k": f"MovieLens 100K {_TERMS}",
     "movielens-1m": f"MovieLens 1M {_TERMS}",
+    "movielens-latest-small": f"MovieLens latest-small {_LATER_TERMS}",
+    "movielens-10m": f"MovieLens 10M {_TERMS}",
+    "movielens-20m": f"MovieLens 20M {_LATER_TERMS}",
+    "movielens-25m": f"MovieLens 25M {_LATER_TERMS}",
+    "movielens-32m": f"MovieLens 32M {_LATER_TERMS}",
     "filmtrust": (
         "FilmTrust was crawled from the site of that name in 2011. We know of no licence that comes with it. "
         "Publications cite G. Guo, J. Zhang and N. Yorke-Smith (2013). A Novel Bayesian Similarity Measure for "
@@ -30,6 +37,7 @@ LICENCE = {
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
 PAGE: dict[str, str] = {
+    **dict.fromkeys((f"movielens-{size}" for size in ("latest-small", "10m", "20m", "25m", "32m")), _MOVIELENS),
     "filmtrust": "https://guoguibing.github.io/librec/datasets.html",
     "coat": "https://www.cs.cornell.edu/~schnabts/mnar/",
 }

@@ -240,6 +240,7 @@ def test_archive_with_a_huge_member_is_refused(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="is refused: 'a1' has"):
         read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1001}), (("a1",),))
     assert read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1000}), (("a1",),))
+    assert read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1001}), (("a1",),), largest=1001)
 
 
 def test_no_archive_and_a_cut_one_are_refused(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from metarec.data import tables
 from metarec.data.fetch import Document
-from metarec.data.tables import Table, read_ratings, read_table
+from metarec.data.tables import Table, read_quoted, read_ratings, read_table
 from metarec.errors import InputError
 
 COLUMNS = ["user", "item", "rating", "time"]
@@ -71,3 +71,24 @@ def test_rows_that_are_taken_keep_their_lines():
         assert (some.rows["id"].tolist(), some.line(0), some.line(1)) == (["d", "b"], 6, 4)
         with pytest.raises(InputError, match="x:4: id 'b' is wrong"):
             some.require("id", np.array([True, False]), "is wrong")
+
+
+def test_quoted_values_may_hold_commas_and_quotes():
+    text = 'id,title\n1,"Postino, Il"\n2,"11\'09""01"\n3,Am\u00e9lie\n'
+    table = read_quoted(Document("m.csv", text.encode()), ["id", "title"], "id,title")
+    assert table.rows["title"].tolist() == ["Postino, Il", "11'09\"01", "Am\u00e9lie"]
+    assert [table.line(row) for row in range(3)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (b"1,a\n2,b,c\n", "m.csv:3: 3 columns instead of 2 separated by commas"),
+        (b'1,"a"b\n', "m.csv:2: .*; correct the quotes"),
+        (b'1,"a\n2,b\n', "m.csv:3: unexpected end of data; correct the quotes"),
+        (b"1,\xe9\n", "m.csv:2: not utf-8"),
+    ],
+)
+def test_a_fault_between_quotes_is_named(lines, fault):
+    with pytest.raises(InputError, match=fault):
+        read_quoted(Document("m.csv", b"id,title\n" + lines), ["id", "title"], "id,title")
