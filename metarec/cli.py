@@ -30,6 +30,8 @@ DATA_SETS = {
     "movielens-20m": "metarec.data.sets.movielens_half_stars.movielens_20m",
     "movielens-25m": "metarec.data.sets.movielens_half_stars.movielens_25m",
     "movielens-32m": "metarec.data.sets.movielens_half_stars.movielens_32m",
+    "book-crossing": "metarec.data.sets.book_crossing.book_crossing",
+    "book-crossing-history": "metarec.data.sets.book_crossing.book_crossing_history",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

@@ -48,7 +48,7 @@ def parse_100k(files: Sequence[Document], source: str) -> Ratings:
     genres = [[genre for genre, flag in zip(GENRES_100K, row, strict=True) if flag] for row in flags]
     catalogue = films(item_ids, titles, years.where(years != "", released), genres)
     ratings = read_ratings(data, _RATING_COLUMNS, "\t", SCALE)
-    return assemble("movielens-100k", source, ratings, data.digest, SCALE, _users(users), catalogue)
+    return assemble("movielens-100k", source, ratings, data.digest, SCALE, listed(with_age_group(users)), catalogue)
 
 
 def parse_100k_atomic(files: Sequence[Document], source: str) -> Ratings:
@@ -65,7 +65,7 @@ def parse_100k_atomic(files: Sequence[Document], source: str) -> Ratings:
     years = items["year"].where(items["year"].str.fullmatch(r"\d{4}"), years)
     catalogue = films(item_ids, titles, years, [row.split(" ") for row in items["genres"]])
     ratings = read_ratings(data, _RATING_COLUMNS, "\t", SCALE, first_line=2)
-    return assemble("movielens-100k", source, ratings, data.digest, SCALE, _users(users), catalogue)
+    return assemble("movielens-100k", source, ratings, data.digest, SCALE, listed(with_age_group(users)), catalogue)
 
 
 def parse_1m(files: Sequence[Document], source: str) -> Ratings:
@@ -76,7 +76,7 @@ def parse_1m(files: Sequence[Document], source: str) -> Ratings:
     titles, years = split_titles(items["title"])
     catalogue = films(item_ids, titles, years, [row.split("|") for row in items["genres"]])
     ratings = read_ratings(data, _RATING_COLUMNS, "::", SCALE)
-    return assemble("movielens-1m", source, ratings, data.digest, SCALE, _users(users), catalogue)
+    return assemble("movielens-1m", source, ratings, data.digest, SCALE, listed(with_age_group(users)), catalogue)
 
 
 def split_titles(titles: "pd.Series[str]") -> tuple["pd.Series[str]", "pd.Series[str]"]:
@@ -93,9 +93,9 @@ def films(ids: IntArray, titles: "pd.Series[str]", years: "pd.Series[str]", genr
     return Side(ids, features, list(titles))
 
 
-def _users(table: Table) -> Side:
-    """The users of a list, the bracket of their age added."""
-    return listed(dataclasses.replace(table, rows=table.rows.assign(age_group=_age_groups(table))))
+def with_age_group(table: Table) -> Table:
+    """Users with the bracket of their age as one more column; raises InputError on what is no age."""
+    return dataclasses.replace(table, rows=table.rows.assign(age_group=_age_groups(table)))
 
 
 def _age_groups(users: Table) -> list[str]:

@@ -33,6 +33,11 @@ LICENCE = {
         "Schnabel, A. Swaminathan, A. Singh, N. Chandak and T. Joachims (2016). Recommendations as Treatments: "
         "Debiasing Learning and Evaluation. ICML 2016, arXiv 1602.05352"
     ),
+    "book-crossing": (
+        "Book-Crossing was collected by C.-N. Ziegler in 2004 with permission of Humankind Systems; the edition is A. "
+        "Fortes'. It is free for research that acknowledges it: C.-N. Ziegler, S. M. McNee, J. A. Konstan and G. "
+        "Lausen (2005). Improving Recommendation Lists Through Topic Diversification. WWW 2005"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
@@ -40,6 +45,7 @@ PAGE: dict[str, str] = {
     **dict.fromkeys((f"movielens-{size}" for size in ("latest-small", "10m", "20m", "25m", "32m")), _MOVIELENS),
     "filmtrust": "https://guoguibing.github.io/librec/datasets.html",
     "coat": "https://www.cs.cornell.edu/~schnabts/mnar/",
+    "book-crossing": "https://arthurfortes.github.io/",
 }
 """By data set, the page it is had from."""
 
