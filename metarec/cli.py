@@ -32,6 +32,7 @@ DATA_SETS = {
     "movielens-32m": "metarec.data.sets.movielens_half_stars.movielens_32m",
     "book-crossing": "metarec.data.sets.book_crossing.book_crossing",
     "book-crossing-history": "metarec.data.sets.book_crossing.book_crossing_history",
+    "douban-book": "metarec.data.sets.douban_book.douban_book",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,6 +46,15 @@ def categorical(rows: pd.DataFrame) -> FeatureTable:
         categorical={column: codes for column, (codes, _) in coded.items()},
         values={column: values for column, (_, values) in coded.items()},
     )
+
+
+def looked_up(side: Side, tables: Mapping[str, Table]) -> Side:
+    """Users or items with an attribute out of each table, columns `id` and `value`; those not listed are unknown."""
+    columns = {}
+    for name, table in tables.items():
+        known, rows = table.by_id()
+        columns[name] = pd.Series(rows["value"].to_numpy(), index=known).reindex(side.ids).fillna("")
+    return dataclasses.replace(side, features=categorical(pd.DataFrame(columns)))
 
 
 def with_tags(items: Side, table: Table, most: int) -> Side:

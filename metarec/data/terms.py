@@ -38,6 +38,11 @@ LICENCE = {
         "Fortes'. It is free for research that acknowledges it: C.-N. Ziegler, S. M. McNee, J. A. Konstan and G. "
         "Lausen (2005). Improving Recommendation Lists Through Topic Diversification. WWW 2005"
     ),
+    "douban-book": (
+        "Douban Book was crawled from douban.com. We know of no licence that comes with it. Publications cite C. Shi, "
+        "B. Hu, W. X. Zhao and P. S. Yu (2018). Heterogeneous Information Network Embedding for Recommendation. IEEE "
+        "Transactions on Knowledge and Data Engineering, arXiv 1711.10730"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
@@ -46,6 +51,7 @@ PAGE: dict[str, str] = {
     "filmtrust": "https://guoguibing.github.io/librec/datasets.html",
     "coat": "https://www.cs.cornell.edu/~schnabts/mnar/",
     "book-crossing": "https://arthurfortes.github.io/",
+    "douban-book": "https://github.com/librahu/HERec or https://github.com/rootlu/MetaHIN",
 }
 """By data set, the page it is had from."""
 

@@ -2,7 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metarec.data.assembly import Side, assemble, categorical, joint_digest, rated, with_tags, without_repeats
+from metarec.data.assembly import (
+    Side,
+    assemble,
+    categorical,
+    joint_digest,
+    looked_up,
+    rated,
+    with_tags,
+    without_repeats,
+)
 from metarec.data.fetch import Document
 from metarec.data.tables import Table
 from metarec.errors import InputError
@@ -83,3 +92,12 @@ def test_the_tags_given_most_become_an_attribute():
     assert items.features.values["tag"] == ("art", "dark", "fun")
     assert items.features.multi_hot["tag"].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]]
     assert with_tags(items, table, 99).features.values["tag"] == ("art", "bee", "dark", "fun")
+
+
+def test_attributes_are_looked_up_by_id():
+    table = Table("t", 1, pd.DataFrame({"id": ["9", "4", "5"], "value": ["x", "y", "z"]}))
+    features = looked_up(Side(np.array([5, 7, 9])), {"author": table}).features
+    assert [features.values["author"][code] for code in features.categorical["author"]] == ["", "z", "", "x"]
+    again = Table("t", 1, pd.DataFrame({"id": ["9", "9"], "value": ["x", "y"]}))
+    with pytest.raises(InputError, match="t:2: id '9' is listed twice"):
+        looked_up(Side(np.array([9])), {"author": again})
