@@ -43,6 +43,11 @@ LICENCE = {
         "B. Hu, W. X. Zhao and P. S. Yu (2018). Heterogeneous Information Network Embedding for Recommendation. IEEE "
         "Transactions on Knowledge and Data Engineering, arXiv 1711.10730"
     ),
+    "lastfm-2k": (
+        "Last.FM 2K (hetrec2011-lastfm-2k) comes from last.fm and may be used for purposes that are not commercial. "
+        "Publications acknowledge last.fm and cite I. Cantador, P. Brusilovsky and T. Kuflik (2011). 2nd Workshop on "
+        "Information Heterogeneity and Fusion in Recommender Systems (HetRec 2011). RecSys 2011"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
@@ -52,6 +57,7 @@ PAGE: dict[str, str] = {
     "coat": "https://www.cs.cornell.edu/~schnabts/mnar/",
     "book-crossing": "https://arthurfortes.github.io/",
     "douban-book": "https://github.com/librahu/HERec or https://github.com/rootlu/MetaHIN",
+    "lastfm-2k": "https://grouplens.org/datasets/hetrec-2011/",
 }
 """By data set, the page it is had from."""
 
