@@ -34,6 +34,7 @@ DATA_SETS = {
     "book-crossing-history": "metarec.data.sets.book_crossing.book_crossing_history",
     "douban-book": "metarec.data.sets.douban_book.douban_book",
     "lastfm-2k": "metarec.data.sets.lastfm_2k.lastfm_2k",
+    "gowalla": "metarec.data.sets.gowalla.gowalla",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

@@ -48,6 +48,11 @@ LICENCE = {
         "Publications acknowledge last.fm and cite I. Cantador, P. Brusilovsky and T. Kuflik (2011). 2nd Workshop on "
         "Information Heterogeneity and Fusion in Recommender Systems (HetRec 2011). RecSys 2011"
     ),
+    "gowalla": (
+        "Gowalla was crawled from the site of that name. We know of no licence that comes with it. Publications cite "
+        "E. Cho, S. A. Myers and J. Leskovec (2011). Friendship and Mobility: User Movement in Location-Based Social "
+        "Networks. KDD 2011; for the lists, X. He and others (2020). LightGCN. SIGIR 2020, arXiv 2002.02126"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
@@ -58,6 +63,7 @@ PAGE: dict[str, str] = {
     "book-crossing": "https://arthurfortes.github.io/",
     "douban-book": "https://github.com/librahu/HERec or https://github.com/rootlu/MetaHIN",
     "lastfm-2k": "https://grouplens.org/datasets/hetrec-2011/",
+    "gowalla": "https://github.com/kuandeng/LightGCN",
 }
 """By data set, the page it is had from."""
 

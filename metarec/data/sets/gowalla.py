@@ -1,0 +1,53 @@
+"""Gowalla: places that users have checked in at, in the lists that LightGCN and its successors use."""
+
+import numpy as np
+import pandas as pd
+
+from metarec.data.assembly import assemble, joint_digest, rated
+from metarec.data.fetch import Document, read_files
+from metarec.data.ratings import Ratings
+from metarec.data.tables import Table, read_table
+from metarec.data.terms import located
+
+LAYOUT = ("train.txt", "test.txt")
+
+
+def gowalla(path: str | None = None) -> Ratings:
+    """Gowalla: 1,027,370 pairs of 29,858 users and 40,981 places they have checked in at.
+
+    It is implicit feedback. `Ratings.parts` are the published ones, `train` (810,128 pairs) and `test` (217,242), for
+    `metarec.data.sources.only`. Every user has pairs in both, so they are no split by users. Cho, Myers and Leskovec,
+    Friendship and Mobility, KDD 2011; He, Deng, Wang, Li, Zhang and Wang, LightGCN, SIGIR 2020, arXiv 2002.02126. Terms
+    of use: `metarec.data.terms.LICENCE`.
+
+    Args:
+        path: folder or archive with train.txt and test.txt; a line is a user and the items, between blanks.
+
+    Returns:
+        Ratings of 1 on the scale (0, 1), as `metarec.data.sources.clicks` makes them, without times, so that an order
+        in time is refused, and without attributes. Ids are those of the lists.
+
+    Raises:
+        InputError: there is no path, or a file has a fault.
+    """
+    where, source = located("gowalla", path)
+    files = read_files(where, (LAYOUT,))
+    train, test = (_pairs(file, part) for file, part in zip(files, ("train", "test"), strict=True))
+    rows = pd.concat([train.rows, test.rows], ignore_index=True)
+    both = Table(test.name, 1, rows, np.concatenate([train.lines, test.lines]))  # what comes again, comes in the second
+    return assemble("gowalla", source, both, joint_digest(files), (0.0, 1.0), rated(both, "user"), rated(both, "item"))
+
+
+def _pairs(file: Document, part: str) -> Table:
+    """A row for each item of each line."""
+    lines = read_table(file, ["line"], "\x1f")
+    good = lines.rows["line"].str.fullmatch(r"\d{1,18}( \d{1,18})* ?").to_numpy(dtype=bool)
+    lines.require("line", good, "is not a user and items, whole numbers between blanks")
+    size = lines.rows["line"].str.split().str.len().to_numpy(dtype=np.int64)
+    numbers = np.array(" ".join(lines.rows["line"]).split(), dtype=np.int64)
+    first = np.cumsum(size) - size
+    rows = {"user": np.repeat(numbers[first], size - 1), "item": np.delete(numbers, first), "rating": 1.0, "part": part}
+    table = Table(file.name, 1, pd.DataFrame(rows), np.repeat(np.arange(len(size)) + 1, size - 1))
+    again = table.rows.duplicated(["user", "item"]).to_numpy(dtype=bool)
+    table.require("item", ~again, "comes twice for one user")
+    return table
