@@ -35,6 +35,7 @@ DATA_SETS = {
     "douban-book": "metarec.data.sets.douban_book.douban_book",
     "lastfm-2k": "metarec.data.sets.lastfm_2k.lastfm_2k",
     "gowalla": "metarec.data.sets.gowalla.gowalla",
+    "recbole-atomic": "metarec.data.sets.recbole.recbole_atomic",
 }
 BENCH_DATA = ("movielens-100k", "movielens-1m")
 BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")

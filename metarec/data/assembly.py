@@ -36,7 +36,7 @@ def listed(table: Table) -> Side:
 
 def rated(table: Table, column: str) -> Side:
     """Those that a file of ratings names, without attributes, of which no file of their own is there."""
-    return Side(np.sort(pd.unique(table.rows[column])))
+    return Side(np.sort(np.asarray(pd.unique(table.rows[column]))))
 
 
 def categorical(rows: pd.DataFrame) -> FeatureTable:
@@ -53,7 +53,7 @@ def looked_up(side: Side, tables: Mapping[str, Table]) -> Side:
     columns = {}
     for name, table in tables.items():
         known, rows = table.by_id()
-        columns[name] = pd.Series(rows["value"].to_numpy(), index=known).reindex(side.ids).fillna("")
+        columns[name] = pd.Series(rows["value"].to_numpy(), index=known).reindex(np.asarray(side.ids)).fillna("")
     return dataclasses.replace(side, features=categorical(pd.DataFrame(columns)))
 
 

@@ -53,6 +53,10 @@ LICENCE = {
         "E. Cho, S. A. Myers and J. Leskovec (2011). Friendship and Mobility: User Movement in Location-Based Social "
         "Networks. KDD 2011; for the lists, X. He and others (2020). LightGCN. SIGIR 2020, arXiv 2002.02126"
     ),
+    "recbole-atomic": (
+        "RecBole's atomic files: the terms of use are those of the data set that they hold; see the page that "
+        "it comes from. RecBole: W. X. Zhao and others (2021). CIKM 2021, arXiv 2011.01731"
+    ),
 }
 """By data set, the terms of use in our words; the README in the data set's archive is what counts."""
 
@@ -64,6 +68,7 @@ PAGE: dict[str, str] = {
     "douban-book": "https://github.com/librahu/HERec or https://github.com/rootlu/MetaHIN",
     "lastfm-2k": "https://grouplens.org/datasets/hetrec-2011/",
     "gowalla": "https://github.com/kuandeng/LightGCN",
+    "recbole-atomic": "https://github.com/RUCAIBox/RecDatasets",
 }
 """By data set, the page it is had from."""
 

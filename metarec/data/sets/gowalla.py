@@ -43,7 +43,7 @@ def _pairs(file: Document, part: str) -> Table:
     lines = read_table(file, ["line"], "\x1f")
     good = lines.rows["line"].str.fullmatch(r"\d{1,18}( \d{1,18})* ?").to_numpy(dtype=bool)
     lines.require("line", good, "is not a user and items, whole numbers between blanks")
-    size = lines.rows["line"].str.split().str.len().to_numpy(dtype=np.int64)
+    size = lines.rows["line"].str.strip().str.count(" ").to_numpy(dtype=np.int64) + 1
     numbers = np.array(" ".join(lines.rows["line"]).split(), dtype=np.int64)
     first = np.cumsum(size) - size
     rows = {"user": np.repeat(numbers[first], size - 1), "item": np.delete(numbers, first), "rating": 1.0, "part": part}

@@ -1,0 +1,176 @@
+"""The atomic files of RecBole: any data set that was prepared for that library."""
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from metarec.data.assembly import Side, assemble, without_repeats
+from metarec.data.fetch import Document, read_files
+from metarec.data.ratings import FeatureTable, IntArray, Ratings, encode, encode_sets
+from metarec.data.tables import Table, read_table
+from metarec.data.terms import located
+from metarec.errors import InputError
+
+TYPES = ("token", "float", "token_seq", "float_seq")
+BINS = 10
+"""Most values of an attribute of numbers; with more, as many ranges of equally many rows take their place."""
+
+LARGEST = 2**30
+CELLS = 2**28
+"""Most cells of a matrix of words."""
+
+_TYPES = ", ".join(TYPES)
+
+
+def recbole_atomic(
+    path: str | None = None,
+    name: str | None = None,
+    scale: tuple[float, float] | None = None,
+    rating: str = "rating",
+    time: str = "timestamp",
+    title: str | None = None,
+    user_attributes: Sequence[str] | None = None,
+    item_attributes: Sequence[str] | None = None,
+) -> Ratings:
+    """A data set in RecBole's atomic files: NAME.inter, and NAME.user and NAME.item where they are there.
+
+    The first line names the fields and their types, as `user_id:token`, between tabs. Of a pair of user and item that
+    comes again, the last one in time counts, or in the file where there are no times; the source says how many went.
+    Zhao and others, RecBole, CIKM 2021, arXiv 2011.01731. The terms of use are those of the data set.
+
+    Args:
+        path: folder or archive.
+        name: of the files; null: that of the folder or archive, as RecBole has it.
+        scale: lowest and highest rating; null: those that are found.
+        rating: field of the ratings, `float`; without it in the file, every pair is a rating of 1 on the scale (0, 1).
+        time: field of the times, `float`, parts of a second cut off; without it in the file, there are no times.
+        title: item field to print items by; null: their ids.
+        user_attributes: fields to take, each `token` (one value), `token_seq` (several between blanks) or `float` (its
+            values, or ten ranges of equally many rows); null: all of them but `float_seq`, which cannot be taken.
+        item_attributes: the same for items; null: all but the title.
+
+    Returns:
+        The ratings. Ids are strings, in sorted order; users and items that only NAME.inter names have no attributes.
+
+    Raises:
+        InputError: there is no path, a field is missing, or a file has a fault.
+    """
+    where, source = located("recbole-atomic", path)
+    name = name or where.name.removesuffix(".zip")
+    [file] = read_files(where, ((f"{name}.inter",),), LARGEST)
+    table, types = _read(file)
+    _require_fields(file, types, ["user_id", "item_id"])
+    table, scale = _numbered(table, types, rating, time, scale)
+    table, repeats = without_repeats(table)
+    users = _side(where, f"{name}.user", "user_id", table.rows["user"], user_attributes, None)
+    items = _side(where, f"{name}.item", "item_id", table.rows["item"], item_attributes, title)
+    return assemble(name, source + repeats, table, file.digest, scale, users, items)
+
+
+def _read(file: Document) -> tuple[Table, dict[str, str]]:
+    """The rows as strings, and the type of each field."""
+    header = file.data.partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").rstrip().decode("utf-8", errors="replace")
+    fields = header.split("\t")
+    for field in fields:
+        if field.rpartition(":")[2] not in TYPES or ":" not in field:
+            raise InputError(f"{file.name}:1: {field[:40]!r} is no field, such as user_id:token; types are {_TYPES}")
+    types = {field.rpartition(":")[0]: field.rpartition(":")[2] for field in fields}
+    return read_table(file, list(types), "\t", encoding="utf-8", header=header), types
+
+
+def _require_fields(file: Document, types: dict[str, str], wanted: Sequence[str]) -> None:
+    missing = [field for field in wanted if field not in types]
+    if missing:
+        raise InputError(f"{file.name}:1: no field {', '.join(missing)}; there are {', '.join(types)}")
+
+
+def _numbered(
+    table: Table, types: dict[str, str], rating: str, time: str, scale: tuple[float, float] | None
+) -> tuple[Table, tuple[float, float]]:
+    """Columns user, item, rating and time, in order of time, and the scale."""
+    rows = pd.DataFrame({"user": table.rows["user_id"], "item": table.rows["item_id"], "rating": 1.0})
+    if rating in types:
+        rows["rating"] = _floats(table, rating)
+    else:
+        scale = (0.0, 1.0)
+    low, high = scale or (float(rows["rating"].min()), float(rows["rating"].max()))
+    if rating in types:
+        good = rows["rating"].between(low, high).to_numpy(dtype=bool)
+        table.require(rating, good, f"is not from {low:g} to {high:g}, the scale")
+    order = np.arange(len(rows))
+    if time in types:
+        rows["time"] = np.floor(_floats(table, time)).astype(np.int64)
+        order = np.argsort(rows["time"].to_numpy(), kind="stable")
+    return Table(table.name, table.first_line, rows).at(order), (low, high)
+
+
+def _floats(table: Table, field: str) -> np.typing.NDArray[np.float64]:
+    numbers: np.typing.NDArray[np.float64] = pd.to_numeric(table.rows[field], errors="coerce").to_numpy(np.float64)
+    table.require(field, np.abs(numbers) < 2**53, "is not a number, or too large")
+    return numbers
+
+
+def _side(
+    where: Path, name: str, key: str, rated: "pd.Series[str]", wanted: Sequence[str] | None, title: str | None
+) -> Side:
+    """Users or items: those of the file, if it is there, and those that the ratings name."""
+    if not _holds(where, name):
+        if wanted or title:
+            raise InputError(f"{where} holds no {name}, but fields of it are asked for; add it, or ask for none")
+        return Side(sorted(set(rated)))
+    [file] = read_files(where, ((name,),), LARGEST)
+    table, types = _read(file)
+    chosen = [field for field in types if field not in (key, title) and types[field] != "float_seq"]
+    chosen = chosen if wanted is None else list(wanted)
+    _require_fields(file, types, [key, *chosen, *([title] if title else [])])
+    table.require(key, ~table.rows[key].duplicated().to_numpy(dtype=bool), "is listed twice")
+    ids = sorted({*table.rows[key], *rated})
+    rows = table.rows.set_index(key).reindex(ids).fillna("")
+    features = _features(table, rows, {field: types[field] for field in chosen})
+    return Side(ids, features, [text or one for text, one in zip(rows[title], ids, strict=True)] if title else ())
+
+
+def _holds(where: Path, name: str) -> bool:
+    if where.is_dir():
+        return (where / name).is_file()
+    with zipfile.ZipFile(where) as archive:
+        return name in {PurePosixPath(member).name for member in archive.namelist()}
+
+
+def _features(table: Table, rows: pd.DataFrame, types: dict[str, str]) -> FeatureTable:
+    """The attributes of all rows; `table` is where they come from, for the message."""
+    codes: dict[str, IntArray] = {}
+    sets, values = {}, {}
+    for field, kind in types.items():
+        if kind == "float_seq":
+            raise InputError(f"{table.name}:1: {field} is a float_seq, which no attribute can be; leave it out")
+        if kind == "token_seq":
+            words = [re.findall(r"[^ ]+", text) for text in rows[field]]
+            _require_room(table.name, field, words)
+            sets[field], values[field] = encode_sets(words)
+        else:
+            codes[field], values[field] = encode(list(_ranges(table, rows, field) if kind == "float" else rows[field]))
+    return FeatureTable(codes, sets, values)
+
+
+def _require_room(name: str, field: str, words: Sequence[Sequence[str]]) -> None:
+    distinct = len({word for row in words for word in row})
+    if len(words) * distinct > CELLS:
+        size = f"{field} has {distinct} words on {len(words)} rows"
+        raise InputError(
+            f"{name}: {size}, too many for an attribute; name others with user_attributes, item_attributes"
+        )
+
+
+def _ranges(table: Table, rows: pd.DataFrame, field: str) -> "pd.Series[str]":
+    """Numbers as words: each its own, or ranges of equally many rows."""
+    given = table.rows[field]
+    numbers = pd.to_numeric(given, errors="coerce")
+    table.require(field, (np.isfinite(numbers) | (given == "")).to_numpy(dtype=bool), "is not a number")
+    every = pd.to_numeric(rows[field], errors="coerce")
+    words = every.map("{:g}".format) if every.nunique() <= BINS else pd.qcut(every, BINS, duplicates="drop").astype(str)
+    return words.where(every.notna(), "")

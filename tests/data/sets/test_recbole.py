@@ -1,0 +1,118 @@
+"""RecBole's atomic files from tiny fakes in their format, and from the real ones in the package, if it is cached."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from metarec.data.fetch import cache_folder
+from metarec.data.sets import recbole
+from metarec.data.sets.recbole import recbole_atomic
+from metarec.data.sources import describe
+from metarec.errors import InputError
+from tests.data.test_movielens import attribute
+
+FAKE = {
+    "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    "b\tx9\t3\t20.7\na\tx1\t5\t-3\nb\tx9\t1.5\t10\nb\ty\t2\t30\n",
+    "user": "user_id:token\tage:float\tgender:token\na\t31.0\tF\nc\t\tM\n",
+    "item": "item_id:token\tname:token_seq\tclass:token_seq\tvector:float_seq\n"
+    "x9\tCaf\u00e9 Noir\tDrama War\t0.1 0.2\nx1\tHeat\t\t1 2\n",
+}
+
+
+def write(folder, kinds=("inter", "user", "item"), **changed):
+    folder = folder / "toy"
+    folder.mkdir()
+    for kind in kinds:
+        (folder / f"toy.{kind}").write_text(changed.get(kind, FAKE[kind]), encoding="utf-8", newline="")
+    return str(folder)
+
+
+def test_all_three_files(tmp_path):
+    ratings = recbole_atomic(write(tmp_path), title="name")
+    assert (ratings.name, ratings.scale, ratings.user_ids) == ("toy", (1.5, 5), ("", "a", "b", "c"))
+    assert (ratings.item_ids, ratings.item_titles) == (("", "x1", "x9", "y"), ("", "Heat", "Caf\u00e9 Noir", "y"))
+    rows = zip(
+        ratings.user.tolist(), ratings.item.tolist(), ratings.rating.tolist(), ratings.time.tolist(), strict=True
+    )
+    assert list(rows) == [(1, 1, 5, -3), (2, 2, 3, 20), (2, 3, 2, 30)]
+    assert ratings.source.endswith("; 1 ratings left out that a later line replaces")
+    assert [attribute(ratings.user_features, "age", row) for row in range(4)] == ["", "31", "", ""]
+    assert [attribute(ratings.user_features, "gender", row) for row in range(4)] == ["", "F", "", "M"]
+    assert ratings.schema["item_features"] == {"categorical": {}, "multi_hot": {"class": 2}}
+    assert ratings.item_features.multi_hot["class"].tolist() == [[0, 0], [0, 0], [1, 1], [0, 0]]
+
+
+def test_the_ratings_are_enough(tmp_path):
+    folder = write(tmp_path, kinds=["inter"], inter="item_id:token\tuser_id:token\n7\ta\n8\ta\n7\tb\n")
+    ratings = recbole_atomic(folder)
+    assert (ratings.rating.tolist(), ratings.scale, ratings.timed) == ([1, 1, 1], (0, 1), False)
+    assert (ratings.user.tolist(), ratings.item_ids) == ([1, 1, 2], ("", "7", "8"))
+    with pytest.raises(InputError, match=r"holds no toy\.user, but fields of it are asked for"):
+        recbole_atomic(folder, user_attributes=["age"])
+
+
+def test_an_archive_and_another_name(tmp_path):
+    folder = write(tmp_path)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for kind, text in FAKE.items():
+            archive.writestr(f"deep/toy.{kind}", text.encode())
+    packed = recbole_atomic(str(tmp_path / "all.zip"), name="toy", item_attributes=["class"])
+    plain = recbole_atomic(folder, item_attributes=["class"])
+    assert (packed.schema, packed.digest) == (plain.schema, plain.digest)
+    with pytest.raises(InputError, match=r"holds no all\.inter"):
+        recbole_atomic(str(tmp_path / "all.zip"))
+
+
+def test_many_numbers_become_ranges(tmp_path):
+    lines = "".join(f"u{age}\t{age}\n" for age in range(100))
+    ratings = recbole_atomic(write(tmp_path, ["inter", "user"], user=f"user_id:token\tage:float\n{lines}"))
+    codes = ratings.user_features.categorical["age"]
+    assert sorted(np.bincount(codes)[1:].tolist()) == [10] * 10
+    assert (codes == 0).sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        (
+            {"inter": "user_id\titem_id:token\n1\t2\n"},
+            {},
+            r"toy\.inter:1: 'user_id' is no field, such as user_id:token",
+        ),
+        ({"inter": "user_id:token\tid:token\n1\t2\n"}, {}, r"toy\.inter:1: no field item_id; there are user_id, id"),
+        ({"inter": FAKE["inter"] + "b\tz\tnan\t1\n"}, {}, r"toy\.inter:6: rating 'nan' is not a number"),
+        ({}, {"scale": (1, 4)}, r"toy\.inter:3: rating '5' is not from 1 to 4, the scale"),
+        ({"inter": FAKE["inter"] + "b\tz\t2\tsoon\n"}, {}, r"toy\.inter:6: timestamp 'soon' is not a number"),
+        ({"inter": FAKE["inter"] + "b\tz\n"}, {}, r"toy\.inter:6: 2 columns instead of 4 separated by tabs"),
+        ({"user": FAKE["user"] + "a\t3\tM\n"}, {}, r"toy\.user:4: user_id 'a' is listed twice"),
+        ({"user": FAKE["user"] + "d\told\tM\n"}, {}, r"toy\.user:4: age 'old' is not a number"),
+        ({}, {"item_attributes": ["vector"]}, r"toy\.item:1: vector is a float_seq"),
+        ({}, {"item_attributes": ["genre"]}, r"toy\.item:1: no field genre; there are item_id, name, class, vector"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, changed, options, message):
+    with pytest.raises(InputError, match=message) as error:
+        recbole_atomic(write(tmp_path, **changed), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_too_many_words_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(recbole, "CELLS", 8)
+    with pytest.raises(InputError, match="name has 3 words on 3 rows, too many for an attribute"):
+        recbole_atomic(write(tmp_path))
+
+
+def test_real_movielens_in_atomic_files():
+    wheel = cache_folder() / "movielens-100k" / "recbole-1.2.1-py3-none-any.whl"
+    if not wheel.is_file():
+        pytest.skip("real data: `metarec data movielens-100k` fetches the package that holds it")
+    ratings = recbole_atomic(str(wheel), name="ml-100k", scale=(1, 5), title="movie_title")
+    summary = describe(ratings)
+    counts = [summary[key] for key in ("ratings", "users_rated", "items_listed", "items_rated", "min_ratings_per_user")]
+    assert counts == [100_000, 943, 1_682, 1_682, 20]
+    assert summary["mean_rating"] == pytest.approx(3.52986)
+    assert ratings.schema["user_features"]["categorical"].keys() == {"age", "gender", "occupation", "zip_code"}
+    assert len(ratings.item_features.values["class"]) == 19
+    assert ratings.item_titles[ratings.item_ids.index("1")] == "Toy Story"
