@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from metarec.data.ratings import FeatureTable, encode, encode_sets
+from metarec.data.ratings import FeatureTable, encode, encode_lists, encode_sets
 
 
 def test_encode_gives_row_zero_and_missing_values_the_code_zero():
@@ -34,3 +34,21 @@ def test_schema_counts_codes_and_columns():
     matrix, columns = encode_sets([["p"], ["q", "r"]])
     table = FeatureTable({"one": codes}, {"many": matrix}, {"one": values, "many": columns})
     assert table.schema == {"categorical": {"one": 3}, "multi_hot": {"many": 3}}
+
+
+def test_encode_lists_gives_codes_and_zeros_where_a_list_ends():
+    lists, values = encode_lists([["b", "a", "b"], [], ["", "b"]])
+    assert values == ("", "a", "b")
+    assert lists.tolist() == [[0, 0], [1, 2], [0, 0], [2, 0]]
+    assert lists.dtype == np.int64
+    assert encode_lists([[], []])[0].shape == (3, 1)
+
+
+def test_schema_counts_the_values_of_lists_and_their_length():
+    lists, values = encode_lists([["p"], ["q", "r"]])
+    assert FeatureTable(lists={"many": lists}, values={"many": values}).schema == {
+        "categorical": {},
+        "multi_hot": {},
+        "lists": {"many": 4},
+        "longest": {"many": 2},
+    }
