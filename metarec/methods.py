@@ -1,4 +1,4 @@
-"""The methods that configurations offer: what each is, read from its fragment and its class."""
+"""The methods and nets that configurations offer: what each is, read from its fragment and its class."""
 
 import dataclasses
 import importlib
@@ -13,9 +13,14 @@ from typing import Any
 from metarec.algorithms.base import Algorithm
 from metarec.errors import InputError
 from metarec.files import read_yaml
+from metarec.nets.base import Net
 
-FOLDERS = ("algorithm", "baseline")
-"""Where in the folder of configurations the fragments of methods lie."""
+FOLDERS: dict[str, tuple[str, type]] = {
+    "algorithm": ("algorithm", Algorithm),
+    "baseline": ("algorithm", Algorithm),
+    "net": ("net", Net),
+}
+"""Folders of fragments, with the component of the model that a fragment there sets, and its base class."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +29,10 @@ class MethodCard:
 
     Attributes:
         name: of its fragment.
-        kind: the room of its class: `gradient`, `closed_form`, `amortised`, `plain` or `baselines`.
+        kind: the room of its class: `gradient`, `closed_form`, `amortised`, `plain`, `baselines` or `nets`.
         order: 2: the outer gradient goes through the inner loop, 1: it does not; null: there is no inner loop of
             gradient steps to go through.
-        adapts: what a new user's support set changes.
+        adapts: what a new user's support set changes; of a net, the groups of parameters that may adapt.
         parameters: settings and their values, those of the fragment over the class's defaults.
         source: paper and arXiv id, as the fragment gives them.
         shows: what it is, in a line.
@@ -47,7 +52,7 @@ class MethodCard:
 
 
 def methods(folder: Path) -> list[MethodCard]:
-    """All methods that have a fragment, by kind and name.
+    """All methods that have a fragment, by kind and name, baselines and nets last.
 
     Args:
         folder: the folder of configurations.
@@ -60,34 +65,44 @@ def methods(folder: Path) -> list[MethodCard]:
     ]
     if not fragments:
         raise InputError(f"{folder}: no fragments in {' or '.join(FOLDERS)}/; give the folder with --configs")
-    return sorted(map(_card, fragments), key=lambda card: (card.kind == "baselines", card.kind, card.name))
+    last = ("baselines", "nets")
+    return sorted(map(_card, fragments), key=lambda card: (card.kind in last, card.kind, card.name))
 
 
 def _card(path: Path) -> MethodCard:
     """The card of one fragment."""
+    component, base = FOLDERS[path.parent.name]
     try:
-        chosen = read_yaml(path, "model")["model"]["algorithm"]
+        chosen = read_yaml(path, "model")["model"][component]
         class_path: str = chosen["class_path"]
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: sets no model.algorithm.class_path; a fragment of a method must") from error
-    made = _class(path, class_path)
+        raise InputError(f"{path}: sets no model.{component}.class_path; a fragment there must") from error
+    made = _class(path, class_path, base)
     arguments = _defaults(made) | (chosen.get("init_args") or {})
     title, source = _head(path)
-    order = made.order if "first_order" not in arguments else 2 - bool(arguments["first_order"])
-    adapts = ", ".join(arguments["adapts"]) if "adapts" in arguments else made.moves
     kind = class_path.split(".")[-3:][0]
-    return MethodCard(path.stem, kind, order, adapts, arguments, source, title, class_path, str(path))
+    return MethodCard(path.stem, kind, *_adaptation(made, arguments), arguments, source, title, class_path, str(path))
 
 
-def _class(path: Path, class_path: str) -> Any:
-    """The class itself."""
+def _adaptation(made: Any, arguments: dict[str, Any]) -> tuple[int | None, str]:
+    """Order and what adapts, from the class and its arguments."""
+    if issubclass(made, Net):
+        return None, ", ".join(made.groups)
+    order = made.order if "first_order" not in arguments else 2 - bool(arguments["first_order"])
+    return order, ", ".join(arguments["adapts"]) if "adapts" in arguments else made.moves
+
+
+def _class(path: Path, class_path: str, base: type) -> Any:
+    """The class itself, a kind of `base`."""
     module, _, name = class_path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: no class {class_path}; give an import path") from error
-    if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        raise InputError(f"{path}: {class_path} is no algorithm; give a class of metarec.algorithms.base.Algorithm")
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise InputError(
+            f"{path}: {class_path} is no {base.__name__}; give a class of {base.__module__}.{base.__name__}"
+        )
     return found
 
 

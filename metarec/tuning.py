@@ -28,6 +28,8 @@ WARM_UP = 3
 """Validations before a trial may be pruned."""
 
 SECONDS = "processor seconds"
+SO_FAR = "processor seconds so far"
+"""What a trial took, and what it had taken by its last validation, which counts where it was cut off."""
 
 
 class Watch(Callback):
@@ -42,12 +44,14 @@ class Watch(Callback):
 
     def __init__(self, trial: optuna.Trial, monitor: str, seconds: float, in_fit: bool = True) -> None:
         self.trial, self.monitor, self.in_fit = trial, monitor, in_fit
-        self.until = time.process_time() + seconds
+        self.started = time.process_time()
+        self.until = self.started + seconds
         self.values: list[float] = []
         self.pruned = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report, and ask whether to go on."""
+        """Report, and ask whether to go on; should the process die, what was spent so far is on record."""
+        self.trial.set_user_attr(SO_FAR, time.process_time() - self.started)
         fitting = trainer.state.fn == TrainerFn.FITTING
         if self.in_fit or not fitting:
             self.values.append(float(trainer.callback_metrics[self.monitor]))
@@ -141,14 +145,14 @@ class Study:
 
     @property
     def spent(self) -> float:
-        """Processor seconds of all trials."""
-        return float(sum(trial.user_attrs.get(SECONDS, 0.0) for trial in self.study.trials))
+        """Processor seconds of all trials, those that were cut off too."""
+        found = [trial.user_attrs for trial in self.study.trials]
+        return float(sum(noted.get(SECONDS, noted.get(SO_FAR, 0.0)) for noted in found))
 
     def run(self, seconds: float, trials: int) -> None:
         """Try settings until the budget is spent; one that is running then counts as far as it came."""
         while (left := seconds - self.spent) > 0 and len(self._judged()) < trials:
             trial = self.study.ask(dict(self.space))
-            started = time.process_time()
             watch = Watch(trial, self.monitor, left, not self.selects)
             with tempfile.TemporaryDirectory(prefix="metarec-trial-") as folder:
                 try:
@@ -156,7 +160,7 @@ class Study:
                         training.run(command, [watch])
                 except DivergedError:  # however good it was before: another seed may diverge sooner
                     watch.values.clear()
-            trial.set_user_attr(SECONDS, time.process_time() - started)
+            trial.set_user_attr(SECONDS, time.process_time() - watch.started)
             self.study.tell(trial, *self._outcome(watch))
             print(self._line(self.study.trials[trial.number], seconds), flush=True)
 

@@ -56,10 +56,10 @@ def tiny_net(ratings: Ratings, **options: object) -> Net:
     return net
 
 
-def tiny_melu(ratings: Ratings, hidden: Sequence[int] = (5, 4)) -> Net:
+def tiny_melu(ratings: Ratings, hidden: Sequence[int] = (5, 4), item_ids: bool = True) -> Net:
     """A small MeLU net on the synthetic data, all of whose parameters are at random values."""
     torch.manual_seed(0)
-    net = MeLUNet(ratings.schema, ["group"], ["genre"], width=3, hidden=hidden)
+    net = MeLUNet(ratings.schema, ["group"], ["genre"], width=3, hidden=hidden, item_ids=item_ids)
     net.prepare(ratings, pack(ratings, np.arange(len(ratings))))
     with torch.no_grad():
         for parameter in net.parameters():

@@ -11,8 +11,19 @@ from metarec.methods import MethodCard, methods
 
 
 @pytest.fixture(scope="module")
-def cards() -> dict[str, MethodCard]:
-    return {card.name: card for card in methods(Path("configs"))}
+def everything() -> list[MethodCard]:
+    return methods(Path("configs"))
+
+
+@pytest.fixture(scope="module")
+def cards(everything: list[MethodCard]) -> dict[str, MethodCard]:
+    """The methods by name; a net may have the name of one."""
+    return {card.name: card for card in everything if card.kind != "nets"}
+
+
+@pytest.fixture(scope="module")
+def nets(everything: list[MethodCard]) -> dict[str, MethodCard]:
+    return {card.name: card for card in everything if card.kind == "nets"}
 
 
 def test_every_fragment_of_a_method_has_a_card(cards: dict[str, MethodCard]) -> None:
@@ -22,6 +33,14 @@ def test_every_fragment_of_a_method_has_a_card(cards: dict[str, MethodCard]) -> 
         assert card.kind in ("gradient", "closed_form", "amortised", "plain", "baselines")
         assert card.adapts
         assert card.source
+
+
+def test_every_net_has_a_card_with_what_may_adapt(nets: dict[str, MethodCard]) -> None:
+    assert set(nets) == {path.stem for path in Path("configs/net").glob("*.yaml") if ".search" not in path.name}
+    assert (nets["melu"].adapts, nets["melu"].order) == ("all, decision, head", None)
+    assert nets["melu"].parameters["hidden"] == [64, 64]
+    assert "1606.07792" in nets["wide_deep"].source
+    assert "1703.04247" in nets["deep_fm"].source
 
 
 def test_a_card_holds_settings_over_defaults_and_what_adapts(cards: dict[str, MethodCard]) -> None:
@@ -49,7 +68,7 @@ def test_the_command_prints_a_line_or_an_object_for_each(capsys: pytest.CaptureF
     [
         ("# MAML (a paper)\nmodel: {}\n", "sets no model.algorithm.class_path"),
         ("# MAML (a paper)\nmodel: {algorithm: {class_path: metarec.nowhere.X}}\n", "no class metarec.nowhere.X"),
-        ("# MAML (a paper)\nmodel: {algorithm: {class_path: metarec.errors.InputError}}\n", "is no algorithm"),
+        ("# MAML (a paper)\nmodel: {algorithm: {class_path: metarec.errors.InputError}}\n", "is no Algorithm"),
         ("# MAML\nmodel: {algorithm: {class_path: metarec.baselines.means.ItemMean}}\n", "its source in brackets"),
     ],
 )

@@ -8,7 +8,9 @@ import optuna
 import pytest
 import yaml
 from lightning.pytorch.trainer.states import TrainerFn
-from optuna.trial import TrialState
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from metarec import cli, experiment, tuning
 from metarec.callbacks import SelectAdaptation
@@ -94,6 +96,18 @@ def test_a_trained_method_begins_with_its_own_settings_and_leaves_no_run(
     assert jobs[0].layers[-1] == f"{tmp_path}/tuned/pretrain.yaml"  # the same net as the weights it borrows
 
 
+def trials(folder: Path, method: str) -> list[FrozenTrial]:
+    """All trials of a method's study."""
+    storage = JournalStorage(JournalFileBackend(f"{folder}/results/tuning/{method}.journal"))
+    return optuna.load_study(study_name=method, storage=storage).trials
+
+
+def spent(folder: Path, method: str) -> float:
+    """Processor seconds of all its trials."""
+    noted = [trial.user_attrs for trial in trials(folder, method)]
+    return sum(found.get(tuning.SECONDS, found.get(tuning.SO_FAR)) for found in noted)
+
+
 def test_what_was_cut_off_goes_on_where_it_stopped(
     plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,15 +115,18 @@ def test_what_was_cut_off_goes_on_where_it_stopped(
 
     def killed(command: list[str], callbacks: Any) -> None:
         calls.append(command)
+        run(command, callbacks)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        run(command, callbacks)
 
     monkeypatch.setattr(tuning.training, "run", killed)
     with pytest.raises(KeyboardInterrupt):
         tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=3)
     assert not (tmp_path / "tuned").exists()
     tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=3)
+    [cut_off] = [trial for trial in trials(tmp_path, "als") if trial.state == TrialState.FAIL]
+    assert f"als [{spent(tmp_path, 'als'):.0f} of" in capsys.readouterr().out.splitlines()[-1]
+    assert cut_off.user_attrs[tuning.SO_FAR] > 0  # what it took is part of the budget
     options = [[option for option in call if "init_args" in option] for call in calls]
     assert options[1] == options[2]  # the trial that was cut off comes first
     assert len(calls) == 4
@@ -136,6 +153,10 @@ class Trial:
 
     def __init__(self) -> None:
         self.reports: list[tuple[float, int]] = []
+        self.spent: dict[str, float] = {}
+
+    def set_user_attr(self, key: str, value: float) -> None:
+        self.spent[key] = value
 
     def report(self, value: float, step: int) -> None:
         self.reports.append((value, step))

@@ -24,21 +24,28 @@ class FeatureTable:
         categorical: per attribute, the code of each row's value, shape (rows,); 0 = unknown.
         multi_hot: per attribute with several values a row, a 0/1 matrix of shape (rows, values); no column
             stands for "unknown", a row without values is all zeros.
-        values: per attribute, the value that each code (categorical, first one ``""``) or each column
+        values: per attribute, the value that each code (categorical and lists, first one ``""``) or each column
             (multi-hot) stands for.
+        lists: per attribute with many possible values, of which a row has few, the codes of each row's values, shape
+            (rows, most values of a row), filled up with 0.
     """
 
     categorical: dict[str, IntArray] = field(default_factory=dict)
     multi_hot: dict[str, FloatArray] = field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lists: dict[str, IntArray] = field(default_factory=dict)
 
     @property
     def schema(self) -> dict[str, dict[str, int]]:
-        """How many codes or columns each attribute has, as plain numbers."""
-        return {
+        """How many codes or columns each attribute has, and the length of lists if there are any, as plain numbers."""
+        sizes = {
             "categorical": {name: len(self.values[name]) for name in self.categorical},
             "multi_hot": {name: len(self.values[name]) for name in self.multi_hot},
         }
+        if self.lists:
+            sizes["lists"] = {name: len(self.values[name]) for name in self.lists}
+            sizes["longest"] = {name: codes.shape[1] for name, codes in self.lists.items()}
+        return sizes
 
 
 @dataclass(frozen=True)
@@ -137,3 +144,22 @@ def encode_sets(values: Sequence[Sequence[str]]) -> tuple[FloatArray, tuple[str,
     for number, row in enumerate(values, start=1):
         matrix[number, [column[value] for value in row]] = 1.0
     return matrix, vocabulary
+
+
+def encode_lists(values: Sequence[Sequence[str]]) -> tuple[IntArray, tuple[str, ...]]:
+    """Code sets of strings as lists of whole numbers, which stay small however many distinct values there are.
+
+    Args:
+        values: the set of each row, without row 0.
+
+    Returns:
+        The codes of each row's values, ascending, then 0 up to the length of the longest list, >= 1, with a leading row
+        of zeros, shape (len(values) + 1, longest), and the value of each code in sorted order, the first one ``""``.
+    """
+    vocabulary = (UNKNOWN, *sorted({value for row in values for value in row} - {UNKNOWN}))
+    code = {value: number for number, value in enumerate(vocabulary)}
+    coded = [sorted({code[value] for value in row} - {0}) for row in values]
+    lists = np.zeros((len(values) + 1, max(map(len, coded), default=0) or 1), dtype=np.int64)
+    for number, row in enumerate(coded, start=1):
+        lists[number, : len(row)] = row
+    return lists, vocabulary

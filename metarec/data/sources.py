@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from metarec.data.fetch import Archive, Download, Package, obtain, read_files
+from metarec.data.melu_side import LAYOUT_SIDE, with_melu_side
 from metarec.data.movielens import (
     LAYOUT_1M,
     LAYOUT_100K,
@@ -69,7 +70,7 @@ def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings
     return ratings
 
 
-def movielens_1m(path: str | None = None, cache: str | None = None) -> Ratings:
+def movielens_1m(path: str | None = None, cache: str | None = None, side: str | None = None) -> Ratings:
     """MovieLens 1M: 1,000,209 ratings of 3,706 films (3,883 are listed) by 6,040 users.
 
     Without a path the set is taken from the cache, else from GroupLens' archive, pinned by SHA-256. See
@@ -78,17 +79,24 @@ def movielens_1m(path: str | None = None, cache: str | None = None) -> Ratings:
     Args:
         path: folder with ratings.dat, users.dat and movies.dat, or ml-1m.zip.
         cache: folder for fetched files; the default is METAREC_CACHE or the system's cache folder.
+        side: folder with movies_extrainfos.dat, which the authors of MeLU publish with their code; none is
+            looked for where it is not given.
 
     Returns:
         The ratings. User attributes: age (already a bracket), age_group (the same), gender, occupation (a
         number), zip. Item attributes: year and genre. Times are the fourth column as it stands: seconds in
-        the original.
+        the original. With `side`, also what `metarec.data.melu_side.with_melu_side` adds; the digest, which is
+        that of the ratings, stays the same.
 
     Raises:
         InputError: no source serves the set, or a file has a fault.
     """
     where, source = _locate("movielens-1m", ARCHIVES_1M, path, cache)
-    return parse_1m(read_files(where, (LAYOUT_1M,)), source)
+    ratings = parse_1m(read_files(where, (LAYOUT_1M,)), source)
+    if side is None:
+        return ratings
+    [films] = read_files(Path(side).expanduser(), (LAYOUT_SIDE,))
+    return with_melu_side(ratings, films)
 
 
 def swapped(ratings: Ratings) -> Ratings:

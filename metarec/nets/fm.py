@@ -11,6 +11,7 @@ from metarec.nets.base import Encoded, Linear, Net, Schema
 from metarec.nets.dense import by_row
 from metarec.nets.features import Embedder, lookup
 from metarec.nets.fields import FieldEncoder, total
+from metarec.nets.lists import pooled
 
 
 class FMEncoder(FieldEncoder):
@@ -32,6 +33,8 @@ def own_pairs(embedder: Embedder, index: Tensor) -> Tensor:
     shares = [lookup(embedder.get_buffer(f"sets_{name}"), index) for name in several]
     squares = [part.square() for part in single]
     squares += [x.square() @ embedder.table[name].square() for name, x in zip(several, shares, strict=True)]
+    entries = (embedder.entries(name, index) for name in embedder.lists)
+    squares += [pooled(x.square(), vectors.square()) for x, vectors in entries]
     none = torch.zeros(*index.shape, embedder.width, device=index.device)
     pairs: Tensor = (sum(parts, none).square() - sum(squares, none)) / 2
     return pairs.sum(dim=-1)

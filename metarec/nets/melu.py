@@ -7,14 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from metarec.errors import at_least
+from metarec.errors import InputError, at_least
 from metarec.nets.base import Encoded, Net, Schema
 from metarec.nets.dense import DenseDecoder, DenseInputs
 from metarec.nets.features import AttributeEncoder, Dense
 
 
 class MeLUEncoder(AttributeEncoder):
-    """User and item vectors: the vectors of all attributes, and of the item's id, one beside the other."""
+    """User and item vectors: the vectors of all attributes, and of the item's id if it has one, side by side."""
 
     def encode_user(self, task: Tensor) -> Tensor:
         """User vectors (T, 1, D) alone."""
@@ -54,22 +54,29 @@ class MeLUDecoder(DenseDecoder):
 class MeLUNet(Net):
     """Embeddings of user and item attributes, concatenated, under dense ReLU layers with one output.
 
-    After Lee et al. 2019, section 3.2; the paper adapts the group `decision`. Deviations: items have an id vector
-    beside their attributes, and the global mean rating is added to the output. Attributes are those that the data set
-    brings: the paper's MPAA ratings, directors and actors are not in MovieLens' own files; zip codes are not read.
+    After Lee et al. 2019, section 3.2; the paper adapts the group `decision`. Its inputs are gender, age, occupation
+    and zip code of users, MPAA rate, genres, directors and actors of items, and no ids; those are the inputs of
+    ``configs/net/melu_content.yaml`` on the data of ``configs/data/movielens-1m-melu.yaml``. The defaults are what
+    MovieLens' own files hold, and an id vector for each item. Several values of an attribute count as the mean of their
+    vectors, as in the paper's code: a linear map without bias of the 0/1 vector, divided by the number of ones.
+
+    Deviations that remain: the global mean rating is added to the output; a value that no user or item of training has
+    is left out of the mean, and alone adds nothing, where the code uses its untrained vector; vectors start with
+    standard deviation `std`, where those of the code's single-valued attributes start with 1.
 
     Args:
         schema: counts and attribute sizes of the data; linked from the data in configurations.
         user_features: user attributes to use, at least one.
-        item_features: item attributes to use.
+        item_features: item attributes to use, at least one without `item_ids`.
         width: width of the vector of each attribute, >= 1.
         hidden: widths of the dense layers, at least one.
         std: standard deviation of initial vectors, >= 0.
         sparse: whether tables have sparse gradients, so that a step costs the same however many items there are;
             needs the optimizer `metarec.optim.RowAdamW`.
+        item_ids: whether each item has a vector of its own, which an item that training has not seen lacks.
 
     Raises:
-        InputError: a number is out of range, there is no user attribute, or a feature is not in the data.
+        InputError: a number is out of range, nothing tells users or items apart, or a feature is not in the data.
     """
 
     encoder: MeLUEncoder
@@ -90,9 +97,13 @@ class MeLUNet(Net):
         hidden: Sequence[int] = (64, 64),
         std: float = 0.1,
         sparse: bool = False,
+        item_ids: bool = True,
     ) -> None:
         super().__init__(schema)
         at_least(1, width=width, hidden=min(hidden, default=0), user_features=len(user_features))
         at_least(0, std=std)
-        self.encoder = MeLUEncoder(schema, user_features, item_features, width, std, sparse)
-        self.decoder = MeLUDecoder(len(user_features) * width, (len(item_features) + 1) * width, hidden)
+        fields = len(item_features) + item_ids
+        if not fields:
+            raise InputError("no item_features and item_ids false: nothing tells items apart; give one of them")
+        self.encoder = MeLUEncoder(schema, user_features, item_features, width, std, sparse, item_ids)
+        self.decoder = MeLUDecoder(len(user_features) * width, fields * width, hidden)

@@ -163,6 +163,9 @@ class WideDeep(Net):
         odd = [name for name in cross if name not in item_features]
         if odd:
             raise InputError(f"cross {odd}: give some of item_features {list(item_features)}")
+        long = [name for name in cross if name in schema["item_features"].get("lists", {})]
+        if long:
+            raise InputError(f"cross {long}: lists are of too many possible values; cross other attributes")
         self.encoder = WideDeepEncoder(schema, user_features, item_features, cross, width, std, sparse)
         fields = len(user_features), len(item_features) + 1
         self.decoder = WideDeepDecoder(*fields, self.encoder.values, width, hidden, dropout, std)

@@ -83,3 +83,30 @@ def test_meta_curvature_multiplies_a_gradient_from_both_sides(ratings: Ratings, 
         turned = learned.mc * gradient if gradient.dim() == 1 else learned.mc_in @ gradient @ learned.mc_out
         expected = algorithm.net.get_parameter(name) - 0.3 * turned
         torch.testing.assert_close(fast[name][task], expected, rtol=0, atol=1e-12)
+
+
+def moved(algorithm: MAML, batch: TaskBatch, parameters: list[Tensor], step: list[Tensor]) -> float:
+    """The outer loss with the parameters moved by a step; they are moved back."""
+    before = [parameter.detach().clone() for parameter in parameters]
+    with torch.no_grad():
+        torch._foreach_add_(parameters, step)
+    loss = float(algorithm.loss(batch))
+    with torch.no_grad():
+        torch._foreach_copy_(parameters, before)
+    return loss
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("of", ["net", "rule"])
+@pytest.mark.parametrize("rule", [MetaSGD, Kronecker, MetaCurvature])
+def test_the_outer_gradient_is_that_of_finite_differences(
+    ratings: Ratings, batch: TaskBatch, rule: type, of: str, net: str
+) -> None:
+    """Along a random direction, through the inner step."""
+    algorithm = off_its_start(NETS[net](ratings), rule)
+    parameters = [parameter for parameter in getattr(algorithm, of).parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(algorithm.loss(batch), parameters, allow_unused=True, materialize_grads=True)
+    step = [1e-6 * torch.randn_like(parameter) for parameter in parameters]
+    ends = [moved(algorithm, batch, parameters, [sign * part for part in step]) for sign in (1, -1)]
+    along = sum(float((gradient * part).sum()) for gradient, part in zip(found, step, strict=True))
+    assert (ends[0] - ends[1]) / 2 == pytest.approx(along, rel=1e-5)

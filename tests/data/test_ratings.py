@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from metarec.data.ratings import FeatureTable, encode, encode_sets
+from metarec.data.ratings import FeatureTable, encode, encode_lists, encode_sets
 from tests.conftest import synthetic_ratings
 
 
@@ -53,3 +53,21 @@ def test_rows_are_taken_from_every_column():
         assert getattr(parted.at(rows), name).tolist() == getattr(parted, name)[rows].tolist()
     assert (len(ratings.at(rows)), ratings.at(rows).part) == (2, None)
     assert parted.at(rows).schema == ratings.schema
+
+
+def test_encode_lists_gives_codes_and_zeros_where_a_list_ends():
+    lists, values = encode_lists([["b", "a", "b"], [], ["", "b"]])
+    assert values == ("", "a", "b")
+    assert lists.tolist() == [[0, 0], [1, 2], [0, 0], [2, 0]]
+    assert lists.dtype == np.int64
+    assert encode_lists([[], []])[0].shape == (3, 1)
+
+
+def test_schema_counts_the_values_of_lists_and_their_length():
+    lists, values = encode_lists([["p"], ["q", "r"]])
+    assert FeatureTable(lists={"many": lists}, values={"many": values}).schema == {
+        "categorical": {},
+        "multi_hot": {},
+        "lists": {"many": 4},
+        "longest": {"many": 2},
+    }

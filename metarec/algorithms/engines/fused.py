@@ -123,7 +123,7 @@ def _adapting_stack(net: Net, depth: int, constants: tuple[str, ...], names: tup
     plan, odd = found
     encoder = _encoder_names(net) if odd and plan.start == 0 else set()
     if encoder and encoder <= odd and net.concatenates:
-        if net.encoder.user.sets:  # type: ignore[union-attr]
+        if net.encoder.user.sets or net.encoder.user.lists:  # type: ignore[union-attr]
             return "embeddings adapt, and a user attribute has several values"
         plan, odd = plan._replace(embeddings=True), odd - encoder
     if odd:

@@ -58,7 +58,8 @@ class MAMO(Algorithm):
 
     The authors' code does otherwise in some points: attention goes through a linear layer drawn afresh at random for
     each read; what is written to M_U is the gradient of the query loss after adaptation; the inner loop is Adam, the
-    loss that of classes, the outer gradient of first order; biases and profile embeddings adapt too, but are never set
+    loss the cross-entropy of classes, on scores that the net has already put through a softmax, so that softmax is
+    taken twice; the outer gradient is of first order; biases and profile embeddings adapt too, but are never set
     back from one user to the next, test users among them, who also write M_P; and the start of a test user is
     overwritten by the shared one, so that M_U changes no test result.
 
