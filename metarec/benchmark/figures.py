@@ -122,6 +122,11 @@ def _legend(axes: Any) -> None:
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, frameon=False, fontsize=7)
 
 
+def _some(value: float, _: object) -> str:
+    """Label of a mark between powers of ten: 2 and 5 have one, the others would crowd them."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
+
+
 def _steps(record: Record) -> str:
     return f"{record.steps} step{'s' * (record.steps != 1)}"
 
@@ -169,6 +174,7 @@ def _costs(
             if log:
                 axes.set_yscale("log")
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+                axes.yaxis.set_minor_formatter(_some)
         _legend(panels[0][1])
         return panels[0][0]
 
@@ -199,7 +205,7 @@ def _growth(pyplot: Any, records: Sequence[Record]) -> Any:
         axis.set_xticks(marks, [f"{mark:.0e}".replace("e+0", "e") if mark >= 1000 else f"{mark:g}" for mark in marks])
         axis.xaxis.set_minor_locator(pyplot.NullLocator())
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        axis.yaxis.set_minor_formatter(_some)
         axis.tick_params(axis="y", which="both", labelsize=6)
     axes[0, 0].set_ylabel("ms/task")
     most = max(axes[0], key=lambda axis: len(axis.lines))
