@@ -78,8 +78,8 @@ def with_tags(items: Side, table: Table, most: int) -> Side:
     matrix = np.zeros((len(items.ids) + 1, len(chosen)), dtype=np.float32)
     matrix[place[kept] + 1, column[kept]] = 1.0
     of = items.features
-    values = {**of.values, "tag": tuple(sorted(chosen))}
-    return dataclasses.replace(items, features=FeatureTable(of.categorical, {**of.multi_hot, "tag": matrix}, values))
+    sets, values = {**of.multi_hot, "tag": matrix}, {**of.values, "tag": tuple(sorted(chosen))}
+    return dataclasses.replace(items, features=dataclasses.replace(of, multi_hot=sets, values=values))
 
 
 def without_repeats(table: Table) -> tuple[Table, str]:

@@ -13,6 +13,7 @@ from metarec.data.assembly import (
     without_repeats,
 )
 from metarec.data.fetch import Document
+from metarec.data.ratings import FeatureTable
 from metarec.data.tables import Table
 from metarec.errors import InputError
 
@@ -92,6 +93,14 @@ def test_the_tags_given_most_become_an_attribute():
     assert items.features.values["tag"] == ("art", "dark", "fun")
     assert items.features.multi_hot["tag"].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]]
     assert with_tags(items, table, 99).features.values["tag"] == ("art", "bee", "dark", "fun")
+
+
+def test_tags_leave_the_other_attributes_as_they_are():
+    of = FeatureTable(lists={"actor": np.array([[0], [1]])}, values={"actor": ("", "Ann")})
+    given = Table("t", 1, pd.DataFrame([(5, "fun")], columns=["item", "tag"]))
+    features = with_tags(Side(np.array([5]), of), given, 1).features
+    assert features.lists is of.lists
+    assert features.values == {"actor": ("", "Ann"), "tag": ("fun",)}
 
 
 def test_attributes_are_looked_up_by_id():
