@@ -1,6 +1,6 @@
 """MeLU's film attributes from a tiny fake in the real format, and from the real files in METAREC_DATA."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +87,9 @@ def test_a_folder_without_the_file_is_refused(tmp_path: Path) -> None:
         movielens_1m(where["path"], side=str(tmp_path / "nowhere"))
 
 
-@pytest.mark.skipif("METAREC_DATA" not in os.environ, reason="METAREC_DATA names no folder with ml-1m/melu_side/")
-def test_values_are_those_of_the_published_lists() -> None:
+def test_values_are_those_of_the_published_lists(real: Callable[[str], str]) -> None:
     """All values of ``m_*.txt``, no others; ``nan`` there is ``N/A`` in the file."""
-    folder = Path(os.environ["METAREC_DATA"]) / "ml-1m"
+    folder = Path(real("ml-1m/melu_side")).parent
     ratings = movielens_1m(str(folder), side=str(folder / "melu_side"))
     values, counts = {**ratings.item_features.values, **ratings.user_features.values}, {}
     for name, own in (

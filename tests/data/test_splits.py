@@ -1,5 +1,5 @@
 import dataclasses
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -147,10 +147,9 @@ def test_users_without_any_admitted_rating_are_counted(ratings: Ratings, tmp_pat
     assert split.left_out["test users with too few ratings"] == 1
 
 
-@pytest.mark.skipif("METAREC_DATA" not in os.environ, reason="METAREC_DATA names no folder with ml-1m/")
-def test_melu_counts_on_movielens_1m() -> None:
+def test_melu_counts_on_movielens_1m(real: Callable[[str], str]) -> None:
     """668 test users; 640,448 ratings of known users on known items, 121,811 of those with 13 to 100."""
-    folder = Path(os.environ["METAREC_DATA"]) / "ml-1m"
+    folder = Path(real("ml-1m"))
     ratings = movielens_1m(str(folder))
     lists = [str(folder / "splits" / f"melu_new_{kind}.txt") for kind in ("users", "items")]
     for bounds, expected in (((1, None), 640_448), ((13, 100), 121_811)):

@@ -1,10 +1,13 @@
 """Book-Crossing from a tiny fake in the real format, and from the real files in METAREC_DATA."""
 
+import functools
+
 import pytest
 
 from metarec.data.sets.book_crossing import book_crossing, book_crossing_history
 from metarec.data.sources import describe
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 from tests.data.test_movielens import attribute
 
 URLS = "http://a/S.jpg\thttp://a/M.jpg\thttp://a/L.jpg\t"
@@ -20,10 +23,7 @@ FAKE = {
 }
 
 
-def write(folder, **changed):
-    for name, text in FAKE.items():
-        (folder / name).write_text(changed.get(name.split(".")[0], text), encoding="utf-8", newline="")
-    return str(folder)
+write = functools.partial(written, FAKE)
 
 
 def test_ratings_and_attributes(tmp_path):

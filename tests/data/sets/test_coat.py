@@ -1,5 +1,6 @@
 """Coat from a tiny fake in the real format, and from the real files in METAREC_DATA."""
 
+import functools
 import zipfile
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from metarec.data.sets.coat import coat
 from metarec.data.sources import describe, only
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 from tests.data.test_movielens import attribute
 
 FAKE = {
@@ -20,11 +22,7 @@ FAKE = {
 }
 
 
-def write(folder, **changed):
-    (folder / "user_item_features").mkdir()
-    for name, text in FAKE.items():
-        (folder / name).write_bytes(changed.get(name.split("/")[-1].split(".")[0], text).encode())
-    return str(folder)
+write = functools.partial(written, FAKE)
 
 
 def test_both_parts_are_read_and_told_apart(tmp_path):

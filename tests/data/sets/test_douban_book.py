@@ -1,10 +1,13 @@
 """Douban Book from a tiny fake in the real formats, and from the real files in METAREC_DATA."""
 
+import functools
+
 import pytest
 
 from metarec.data.sets.douban_book import douban_book
 from metarec.data.sources import describe, only
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 from tests.data.test_movielens import attribute
 
 FAKE = {
@@ -16,10 +19,7 @@ FAKE = {
 }
 
 
-def write(folder, **changed):
-    for name, text in FAKE.items():
-        (folder / name).write_text(changed.get(name.split(".")[0], text))
-    return str(folder)
+write = functools.partial(written, FAKE)
 
 
 def test_ratings_parts_and_attributes(tmp_path):

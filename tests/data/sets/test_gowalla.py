@@ -1,19 +1,19 @@
 """Gowalla from a tiny fake in the real format, and from the real lists in METAREC_DATA."""
 
+import functools
+
 import numpy as np
 import pytest
 
 from metarec.data.sets.gowalla import gowalla
 from metarec.data.sources import describe, only
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 
 FAKE = {"train.txt": "0 5 7 6\n1 7 \n2\n", "test.txt": "0 9\n1 5 6\n"}
 
 
-def write(folder, **changed):
-    for name, text in FAKE.items():
-        (folder / name).write_text(changed.get(name.split(".")[0], text))
-    return str(folder)
+write = functools.partial(written, FAKE)
 
 
 def test_lists_become_clicks_in_two_parts(tmp_path):

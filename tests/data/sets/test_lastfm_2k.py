@@ -1,10 +1,13 @@
 """Last.FM 2K from a tiny fake in the real format, and from the real files in METAREC_DATA."""
 
+import functools
+
 import pytest
 
 from metarec.data.sets.lastfm_2k import lastfm_2k
 from metarec.data.sources import describe
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 
 FAKE = {
     "user_artists.dat": "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t1\n7\t51\t20\n",
@@ -15,10 +18,7 @@ FAKE = {
 }
 
 
-def write(folder, **changed):
-    for name, text in FAKE.items():
-        (folder / name).write_text(changed.get(name.split(".")[0], text), encoding="utf-8", newline="")
-    return str(folder)
+write = functools.partial(written, FAKE)
 
 
 def test_plays_are_clicks(tmp_path):

@@ -8,6 +8,7 @@ from metarec.data.sets import movielens_half_stars
 from metarec.data.sets.movielens_half_stars import movielens_10m, movielens_latest_small
 from metarec.data.sources import describe
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 from tests.data.test_movielens import assert_same, attribute, genres
 
 CSV = {
@@ -23,15 +24,9 @@ DAT = {
 }
 
 
-def write(folder, files, **changed):
-    for name, text in files.items():
-        (folder / name).write_text(changed.get(name.split(".")[0], text), encoding="utf-8", newline="")
-    return str(folder)
-
-
 @pytest.mark.parametrize(("read", "files"), [(movielens_latest_small, CSV), (movielens_10m, DAT)])
 def test_ratings_films_and_tags(tmp_path, read, files):
-    ratings = read(write(tmp_path, files))
+    ratings = read(written(files, tmp_path))
     assert (ratings.user.tolist(), ratings.item.tolist()) == ([1, 1, 2], [2, 1, 1])
     assert (ratings.rating.tolist(), ratings.time.tolist()) == ([4, 0.5, 5], [964982703, 964981247, 9])
     assert (ratings.user_ids, ratings.item_ids) == (("", "1", "4"), ("", "3", "7", "9"))
@@ -46,7 +41,7 @@ def test_ratings_films_and_tags(tmp_path, read, files):
 @pytest.mark.parametrize("number", ["20m", "25m", "32m"])
 def test_the_larger_ones_have_the_same_format(tmp_path, number, monkeypatch):
     monkeypatch.setattr("metarec.data.fetch.LARGEST_MEMBER", 10)
-    small = movielens_latest_small(write(tmp_path, CSV))
+    small = movielens_latest_small(written(CSV, tmp_path))
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for name, text in CSV.items():
             archive.writestr(f"ml-{number}/{name}", text.encode())
@@ -69,11 +64,11 @@ def test_the_larger_ones_have_the_same_format(tmp_path, number, monkeypatch):
 )
 def test_bad_lines_are_named(tmp_path, changed, message):
     with pytest.raises(InputError, match=message):
-        movielens_latest_small(write(tmp_path, CSV, **changed))
+        movielens_latest_small(written(CSV, tmp_path, **changed))
 
 
 def test_tags_are_missed_only_where_they_are_asked_for(tmp_path):
-    folder = write(tmp_path, {name: text for name, text in CSV.items() if name != "tags.csv"})
+    folder = written({name: text for name, text in CSV.items() if name != "tags.csv"}, tmp_path)
     assert len(movielens_latest_small(folder)) == 3
     with pytest.raises(InputError, match=r"holds ratings\.csv but no tags\.csv"):
         movielens_latest_small(folder, tags=5)
