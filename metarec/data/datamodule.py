@@ -73,10 +73,8 @@ class EpisodeDataModule(LightningDataModule):
         at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
         at_least(0, data__num_workers=num_workers, data__negatives=negatives)
-        if order == "time" and not ratings.timed:
-            raise InputError(f"data.order 'time': {ratings.name} has no times to order by; give order 'random'")
-        if test_draws > 1 and order == "time":
-            raise InputError(f"data.test_draws {test_draws}: order 'time' leaves none to draw; give 1, or order random")
+        if order == "time":
+            _require_times(ratings, test_draws)
         if negatives and ratings.scale != (0, 1):
             raise InputError(
                 f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
@@ -170,6 +168,14 @@ class EpisodeDataModule(LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _require_times(ratings: Ratings, test_draws: int) -> None:
+    """Refuse an order in time of ratings without times, or draws of what has but one order."""
+    if not ratings.timed:
+        raise InputError(f"data.order 'time': {ratings.name} has no times to order by; give order 'random'")
+    if test_draws > 1:
+        raise InputError(f"data.test_draws {test_draws}: order 'time' leaves none to draw; give 1, or order random")
 
 
 def _loader(episodes: Dataset[TaskBatch], **options: Any) -> DataLoader[TaskBatch]:
