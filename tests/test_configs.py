@@ -11,7 +11,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution
 
 from metarec import experiment
-from metarec.cli import DATA_SETS
+from metarec.commands.data import DATA_SETS
 from metarec.search_space import Distribution, nearest, search_space
 from metarec.training import parse
 

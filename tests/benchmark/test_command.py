@@ -10,6 +10,7 @@ from metarec.benchmark import command, training
 from metarec.benchmark.figures import FIGURES
 from metarec.benchmark.records import Record, as_json, read
 from metarec.benchmark.report import TABLES, as_markdown
+from metarec.commands import bench
 
 KEYS = {"part", "engine", "adapts", "order", "steps", "batching", "threads", "ratio", "spread"}
 
@@ -29,7 +30,7 @@ def quick(movielens: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_part_gives_records_with_all_keys(quick: Path) -> None:
     records = json.loads((quick / "records.json").read_text())
     assert all(record.keys() >= KEYS for record in records)
-    assert {record["part"] for record in records} == set(cli.BENCH_PARTS)
+    assert {record["part"] for record in records} == set(bench.BENCH_PARTS)
     assert all("movielens-100k" in record["where"] for record in records)
     for record in records:
         if record["ratio"] is None:
@@ -49,12 +50,12 @@ def test_the_baseline_is_as_fast_as_itself_and_the_engines_are_there(quick: Path
 
 
 def test_figures_and_the_readme_are_written(quick: Path) -> None:
-    assert {path.stem for path in (quick / "figures").iterdir()} == set(cli.BENCH_PARTS)
+    assert {path.stem for path in (quick / "figures").iterdir()} == set(bench.BENCH_PARTS)
     text = (quick / "README.md").read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert all(f"](figures/{part}.png)" in text for part in cli.BENCH_PARTS)
+    assert all(f"](figures/{part}.png)" in text for part in bench.BENCH_PARTS)
 
 
 def test_what_was_saved_can_be_read_and_shown_again(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +77,7 @@ def test_help_names_options_and_parts(capsys: pytest.CaptureFixture[str]) -> Non
         cli.main(["bench", "--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    for word in ("--json", "--profile", "--only", "--threads", "--rounds", "--quick", *cli.BENCH_PARTS):
+    for word in ("--json", "--profile", "--only", "--threads", "--rounds", "--quick", *bench.BENCH_PARTS):
         assert word in text
 
 
@@ -130,8 +131,8 @@ def test_the_readme_shows_the_saved_records() -> None:
 
 
 def test_every_part_has_a_table_and_a_figure() -> None:
-    assert list(command._parts()) == list(cli.BENCH_PARTS)
-    assert set(TABLES) == set(FIGURES) == set(cli.BENCH_PARTS)
+    assert list(command._parts()) == list(bench.BENCH_PARTS)
+    assert set(TABLES) == set(FIGURES) == set(bench.BENCH_PARTS)
 
 
 def test_parts_measured_alone_keep_the_records_of_the_others(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
