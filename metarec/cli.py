@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, data, methods, run, table, tune
+from metarec.commands import bench, data, methods, run, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -21,6 +21,8 @@ EXAMPLES = """
 examples:
   metarec data movielens-100k
       fetch MovieLens 100K and print its counts
+  metarec tasks -c configs/base.yaml -c configs/data/movielens-100k.yaml -c configs/scenario/user_cold.yaml
+      print how many tasks train, validate and test, how large they are, and who is new in them
   metarec fit -c configs/base.yaml -c configs/data/movielens-100k.yaml -c configs/scenario/user_cold.yaml \\
               -c configs/net/neumf.yaml -c configs/algorithm/maml.yaml --trainer.max_epochs=5
       train one model; each -c layer sets one component, options override single values
@@ -61,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             training.run(given)
             return
+        if given and given[0] == "tasks":  # its options are those of a configuration, which argparse does not know
+            tasks.run(given[1:])
+            return
         options = _parser().parse_args(given)
         options.command(options)
     except InputError as error:
@@ -81,6 +86,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, run, tune, table, methods, bench):
+    for module in (data, tasks, run, tune, table, methods, bench):
         module.add(commands)
     return parser

@@ -13,6 +13,15 @@ class DivergedError(InputError):
     """Training left the finite numbers: the settings are at fault, not the files."""
 
 
+class LeakError(InputError):
+    """Something that only a validation or test task may know could reach training."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"leakage audit: {what}; the scenario, the data set or the algorithm is at fault, nothing was trained"
+        )
+
+
 def at_least(lowest: float, **values: float | None) -> None:
     """Refuse numbers that are too small; None is never too small.
 

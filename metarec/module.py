@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from metarec.algorithms.base import Algorithm
+from metarec.audit import prepare
 from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
@@ -69,10 +70,9 @@ class MetaModule(LightningModule):
         """Epochs and steps that made the weights; empty: they are initial ones."""
 
     def setup(self, stage: str) -> None:
-        """Hand the training tasks, and nothing else, to the algorithm."""
-        data = self._data()
-        require_negatives(self.feedback, data.negatives)
-        self.algorithm.prepare(data.ratings, data.train_tasks)
+        """Hand the training tasks, and nothing else, to the algorithm; before a fit, make sure that it is so."""
+        require_negatives(self.feedback, self._data().negatives)
+        prepare(self.algorithm, self._data(), stage)
 
     def on_fit_start(self) -> None:
         """Refuse to train what has no parameters."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import ActionConfigFile, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -220,6 +220,26 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     """
     config: dict[str, Any] = _run_cli(ParseOnly, arguments).config[arguments[0]].as_dict()
     return config
+
+
+def data_of(arguments: list[str]) -> EpisodeDataModule:
+    """The data of a configuration, alone: what its layers and options say of the model and the trainer is not looked at.
+
+    Args:
+        arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
+    """
+    for layer in _layers(arguments):
+        _check_layer(layer)
+    set_parsing_settings(subclasses_enabled=[Ratings])
+    parser = Parser(prog="metarec tasks", allow_abbrev=False)
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="layer of configuration")
+    parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
+    for name in ("trainer", "model"):
+        parser.add_argument(f"--{name}", type=dict, help="not looked at")
+    parser.add_lightning_class_args(EpisodeDataModule, "data")
+    parser.link_arguments("seed_everything", "data.seed")
+    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    return data
 
 
 def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[Callback] = ()) -> MetarecCLI:

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
 from metarec.data.negatives import Negatives
 from metarec.data.ratings import IntArray, Ratings
-from metarec.data.splits import Scenario, Split
+from metarec.data.scenario import Scenario, Split, Tasks
+from metarec.data.sources import swapped
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
 
@@ -25,6 +26,8 @@ class EpisodeDataModule(LightningDataModule):
         scenario: which users are trained on, validated on and tested on.
         order: `random` draws support and query at random, `time` takes the earliest ratings as support, for which
             the data set must have times.
+        tasks: `users`, or `items` for tasks that each are an item's ratings, so that `item_cold` is what meets new
+            tasks. The column `user` of whatever a run writes then has ids of items, `item` those of users.
         train_support: smallest and largest support size of a training episode, drawn evenly. The query set comes first:
             a user with n ratings gets n - train_query of them as support at most, or the smallest size if that is more
             (null: n - 1). With [3, 60] and a query of 20, users with 23 ratings or fewer always have a support of 3.
@@ -53,6 +56,7 @@ class EpisodeDataModule(LightningDataModule):
         ratings: Ratings,
         scenario: Scenario,
         order: Literal["random", "time"] = "random",
+        tasks: Tasks = "users",
         train_support: tuple[int, int] = (3, 20),
         train_query: int | None = 20,
         eval_support: int | None = 10,
@@ -68,7 +72,9 @@ class EpisodeDataModule(LightningDataModule):
         super().__init__()
         if order not in ("random", "time"):
             raise InputError(f"data.order {order!r}: give 'random' or 'time'")
-        if eval_support is None and eval_query is None:
+        if tasks not in ("users", "items"):
+            raise InputError(f"data.tasks {tasks!r}: give 'users' or 'items'")
+        if eval_support is None and eval_query is None and scenario.new:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
         at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
@@ -82,7 +88,8 @@ class EpisodeDataModule(LightningDataModule):
             )
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
-        self.ratings, self.scenario, self.shuffle = ratings, scenario, order == "random"
+        self.given, self.ratings = ratings, ratings if tasks == "users" else swapped(ratings)
+        self.scenario, self.tasks, self.shuffle = scenario, tasks, order == "random"
         self.train_sizes = EpisodeSizes(*train_support, train_query)
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -91,13 +98,18 @@ class EpisodeDataModule(LightningDataModule):
 
     @property
     def schema(self) -> dict[str, Any]:
-        """What a net must know of the data, as plain numbers."""
-        return self.ratings.schema
+        """What a net must know of the data, as plain numbers, and whose tasks they are, if not users'."""
+        return self.ratings.schema | ({"tasks": "items"} if self.tasks == "items" else {})
 
     @cached_property
     def split(self) -> Split:
         """The scenario's split of the ratings."""
-        return self.scenario(self.ratings)
+        return self.scenario(self.given, self.tasks)
+
+    @cached_property
+    def known(self) -> Ratings:
+        """The training ratings alone, with all attributes: whatever an algorithm is given, it cannot see others."""
+        return self.ratings.at(self.split.train)
 
     @cached_property
     def train_tasks(self) -> PackedTasks:
@@ -106,13 +118,13 @@ class EpisodeDataModule(LightningDataModule):
 
     @cached_property
     def val_tasks(self) -> PackedTasks:
-        """All ratings of the validation users, in their final order."""
-        return self._eval_tasks(self.split.val)
+        """All ratings of the validation tasks, in their final order."""
+        return self._eval_tasks("val")
 
     @cached_property
     def test_tasks(self) -> PackedTasks:
-        """All ratings of the test users, in their final order, `test_draws` orders of each user's."""
-        return self._eval_tasks(self.split.test, self.test_draws)
+        """All ratings of the test tasks, in their final order, `test_draws` orders of each user's."""
+        return self._eval_tasks("test", self.test_draws)
 
     @cached_property
     def catalogue(self) -> IntArray:
@@ -126,11 +138,14 @@ class EpisodeDataModule(LightningDataModule):
         if self.negatives:
             content.update(repr((self.negatives, self.scenario.seed)).encode() + self.catalogue.tobytes())
         for column in self.test_tasks:
-            content.update(column.numpy().tobytes())
+            content.update(b"" if column is None else column.numpy().tobytes())
         return content.hexdigest()
 
-    def _eval_tasks(self, rows: np.ndarray[Any, np.dtype[np.int64]], draws: int = 1) -> PackedTasks:
-        return pack(self.ratings, rows, self.scenario.seed if self.shuffle else None, draws)
+    def _eval_tasks(self, stage: Literal["val", "test"], draws: int = 1) -> PackedTasks:
+        rows = getattr(self.split, stage)
+        return pack(
+            self.ratings, rows, self.scenario.seed if self.shuffle else None, draws, self.split.support.get(stage)
+        )
 
     def transfer_batch_to_device(self, batch: TaskBatch, device: torch.device, dataloader_idx: int) -> TaskBatch:
         """Copy the tensors of a batch, from pinned memory asynchronously; Lightning itself looks into every bucket."""
@@ -154,7 +169,7 @@ class EpisodeDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[TaskBatch]:
         """Test episodes, to be scored; of each user the first draw, so that no item is asked for twice."""
-        return self._eval_loader(self._eval_tasks(self.split.test), "test")
+        return self._eval_loader(self._eval_tasks("test"), "test")
 
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)

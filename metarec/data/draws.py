@@ -68,14 +68,28 @@ def draw_episodes(
         generator: source of the random order and support sizes; null: the packed order is used as it is.
         shuffle: whether the packed order has no meaning (query first), or is time (support first).
     """
+    if tasks.query is not None:
+        return _of_known_users(tasks, chosen, sizes, shuffle)
     length = tasks.lengths[chosen]
-    support, query = (size.numpy() for size in _sizes(length, sizes, generator))
     first, item, rating = tasks.offset[chosen].numpy(), tasks.item.numpy(), tasks.rating.numpy()
+    support, query = (size.numpy() for size in _sizes(length, sizes, generator))
     if shuffle and generator is not None:
         position = _random_order(first, length.numpy(), support + query, generator)
         first, item, rating = before(support + query), item[position], rating[position]
     support_start, query_start = (first + query, first) if shuffle else (first, first + support)
     return Episodes(tasks.task[chosen].numpy(), support_start, support, query_start, query, item, rating)
+
+
+def _of_known_users(tasks: PackedTasks, chosen: Tensor, sizes: EpisodeSizes, shuffle: bool) -> Episodes:
+    """Episodes of tasks whose support and query come from ratings of their own each, in the packed order."""
+    assert tasks.query is not None
+    asked = tasks.query[chosen].numpy()
+    first, known = tasks.offset[chosen].numpy(), tasks.lengths[chosen].numpy() - asked
+    support = known if sizes.low is None else known.clip(max=sizes.low)
+    query = asked if sizes.query is None else asked.clip(max=sizes.query)
+    starts = (first + asked, first) if shuffle else (first, first + known)
+    columns = tasks.item.numpy(), tasks.rating.numpy()
+    return Episodes(tasks.task[chosen].numpy(), starts[0], support, starts[1], query, *columns)
 
 
 def padded(episodes: Episodes) -> TaskBatch:

@@ -70,6 +70,9 @@ class Ratings:
         part: for data sets published in parts, which of `parts` each rating belongs to, shape (N,), 0..parts - 1;
             null: there are none. `metarec.data.sources.only` takes some of them.
         parts: names of the parts.
+        person: where users are windows of people's histories (`metarec.data.windows`), the row in `people` of whom each
+            user row is a part, shape (users,); null: users are people.
+        people: the id of each person, first one ``""``; empty where users are people.
     """
 
     name: str
@@ -88,6 +91,8 @@ class Ratings:
     user_titles: tuple[str, ...] = ()
     part: IntArray | None = None
     parts: tuple[str, ...] = ()
+    person: IntArray | None = None
+    people: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.user)

@@ -69,12 +69,16 @@ class PackedTasks(NamedTuple):
         offset: where each task's ratings begin, and the end, shape (T + 1,).
         item: item rows, shape (N,).
         rating: values, shape (N,).
+        query: how many of each task's ratings can be query alone, and all others support alone, shape (T,): where the
+            user is known and only the held-out ratings are asked for. They come first where the order is shuffled, last
+            in an order of time. Null: every rating may be either.
     """
 
     task: Tensor
     offset: Tensor
     item: Tensor
     rating: Tensor
+    query: Tensor | None = None
 
     @property
     def lengths(self) -> Tensor:
@@ -95,6 +99,9 @@ class EpisodeSizes(NamedTuple):
         high: largest support size, drawn evenly per episode; equal to `low` where it is fixed. A task of n ratings is
             drawn no more than n - `query` (null: n - 1), so that the query set keeps its size, and no fewer than `low`.
         query: query size, or what a task has left where `low` leaves less; null: all ratings but the support.
+
+    Where `PackedTasks.query` says which ratings can only be query, a support size is drawn from the others alone, and
+    null for both means all of each.
     """
 
     low: int | None
@@ -107,7 +114,13 @@ class EpisodeSizes(NamedTuple):
         return (self.query or 1) + 1 if self.low is None else self.low + 1
 
 
-def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None, draws: int = 1) -> PackedTasks:
+def pack(
+    ratings: Ratings,
+    rows: IntArray,
+    shuffle_seed: int | None = None,
+    draws: int = 1,
+    support: IntArray | None = None,
+) -> PackedTasks:
     """Pack the given rating rows, one task a user and draw.
 
     Within a task, ratings stand in time order, ties by item, or shuffled. Either way the result depends on
@@ -119,17 +132,24 @@ def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None, draw
         shuffle_seed: shuffle each task's ratings with this seed; null keeps the time order.
         draws: how many shuffled orders of each user's ratings there are, each a task, one after the other. The first
             is the same however many there are.
+        support: row numbers, each at most once, that can be support alone; `rows` then can be query alone, and every
+            task needs both. Null: a rating may be either.
 
     Raises:
         ValueError: there are several draws and no seed.
     """
     if draws > 1 and shuffle_seed is None:
         raise ValueError(f"draws={draws} of a fixed order would all be the same; give a shuffle_seed")
-    rows = rows[np.lexsort((ratings.item[rows], ratings.time[rows], ratings.user[rows]))]
+    asked = np.bincount(ratings.user[rows])
+    if support is not None:
+        rows = np.concatenate([rows, support])
+    late = np.arange(len(rows)) < asked.sum()  # of those that can only be query, which stand last in time
+    order = np.lexsort((ratings.item[rows], ratings.time[rows], late, ratings.user[rows]))
+    rows, late = rows[order], late[order]
     if shuffle_seed is not None:
-        key = np.random.default_rng([shuffle_seed, len(rows)]).random((draws, len(rows)))
-        rows = np.tile(rows, draws)
-        rows = rows[np.lexsort((key.ravel(), np.arange(len(rows)) // key.shape[1], ratings.user[rows]))]
+        rows, late, key = np.tile(rows, draws), np.tile(~late, draws), _keys(shuffle_seed, draws, len(rows))
+        draw = np.repeat(np.arange(draws), key.shape[1])
+        rows = rows[np.lexsort((key.ravel(), late, draw, ratings.user[rows]))]
     task, size = np.unique(ratings.user[rows], return_counts=True)
     offset = np.append(0, np.repeat(size // draws, draws).cumsum())
     return PackedTasks(
@@ -137,7 +157,13 @@ def pack(ratings: Ratings, rows: IntArray, shuffle_seed: int | None = None, draw
         torch.from_numpy(offset),
         torch.from_numpy(ratings.item[rows]),
         torch.from_numpy(ratings.rating[rows]),
+        None if support is None else torch.from_numpy(np.repeat(asked[task], draws)),
     )
+
+
+def _keys(seed: int, draws: int, count: int) -> np.typing.NDArray[np.float64]:
+    """Random numbers that order the ratings of each draw, shape (draws, count)."""
+    return np.random.default_rng([seed, count]).random((draws, count))
 
 
 def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
@@ -146,12 +172,23 @@ def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
     Raises:
         InputError: names how many tasks are too small, and the cure.
     """
-    small = int((tasks.lengths < sizes.needed).sum())
-    if small:
-        option = "train_min_ratings" if where == "training" else "min_ratings"
+    option = "train_min_ratings" if where == "training" else "min_ratings"
+    if tasks.query is None:
+        small, needed, what = (
+            tasks.lengths < sizes.needed,
+            sizes.needed,
+            "ratings that the support and query sizes need",
+        )
+    else:
+        small, needed, what = (
+            tasks.lengths - tasks.query < (sizes.low or 1),
+            sizes.low or 1,
+            "known ratings to adapt on",
+        )
+    if small.any():
         raise InputError(
-            f"{small} of {len(tasks.task)} {where} tasks have fewer than the {sizes.needed} ratings that the "
-            f"support and query sizes need; raise the scenario's {option} to {sizes.needed} or lower the sizes"
+            f"{int(small.sum())} of {len(small)} {where} tasks have fewer than the {needed} {what}; raise the "
+            f"scenario's {option} to {needed} or lower the sizes"
         )
 
 

@@ -1,5 +1,6 @@
 """The contract of a net: a map from (parameters, user, item) to a score."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -118,6 +119,17 @@ def linear_width(net: Net, asking: str) -> int:
     if not width:
         raise InputError(f"{asking} needs a net that is linear in coefficients of each user, such as FM or NeuMF")
     return width
+
+
+def by_side(schema: Schema, users: Sequence[str], items: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Attributes of the tasks' side, and of the other: where tasks are items, those of items come first.
+
+    Args:
+        schema: of the data; says whose the tasks are, if not users'.
+        users: attributes of users.
+        items: attributes of items.
+    """
+    return (items, users) if schema.get("tasks") == "items" else (users, items)
 
 
 def known_rows(count: int, rows: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.errors import at_least
-from metarec.nets.base import Encoded, Linear, Net, Schema
+from metarec.nets.base import Encoded, Linear, Net, Schema, by_side
 from metarec.nets.dense import by_row
 from metarec.nets.features import Embedder, lookup
 from metarec.nets.fields import FieldEncoder, total
@@ -127,6 +127,7 @@ class FM(Net):
         sparse: bool = False,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, width=width)
         at_least(0, std=std)
         self.width = width

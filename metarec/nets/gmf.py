@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.errors import at_least, below_one
-from metarec.nets.base import Encoded, Linear, Net, Schema
+from metarec.nets.base import Encoded, Linear, Net, Schema, by_side
 from metarec.nets.features import Dense
 from metarec.nets.ncf import NeuMFEncoder
 
@@ -91,6 +91,7 @@ class GMF(Net):
         sparse: bool = False,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, width=width)
         at_least(0, std=std)
         below_one(dropout=dropout)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.errors import InputError, at_least
-from metarec.nets.base import Encoded, Net, Schema
+from metarec.nets.base import Encoded, Net, Schema, by_side
 from metarec.nets.dense import DenseDecoder, DenseInputs
 from metarec.nets.features import AttributeEncoder, Dense
 
@@ -100,6 +100,7 @@ class MeLUNet(Net):
         item_ids: bool = True,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, width=width, hidden=min(hidden, default=0), user_features=len(user_features))
         at_least(0, std=std)
         fields = len(item_features) + item_ids

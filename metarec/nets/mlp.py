@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metarec.errors import at_least, below_one
-from metarec.nets.base import Encoded, Net, Schema
+from metarec.nets.base import Encoded, Net, Schema, by_side
 from metarec.nets.dense import DenseDecoder, DenseInputs
 from metarec.nets.features import Dense
 from metarec.nets.ncf import NeuMFEncoder
@@ -88,6 +88,7 @@ class MLP(Net):
         sparse: bool = False,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, width=width, hidden=min(hidden, default=0))
         at_least(0, std=std)
         below_one(dropout=dropout)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import at_least, below_one
-from metarec.nets.base import Encoded, Net, Schema, known_rows
+from metarec.nets.base import Encoded, Net, Schema, by_side, known_rows
 from metarec.nets.dense import DenseDecoder, DenseInputs, by_row
 from metarec.nets.features import AttributeEncoder, Dense, Embedder, named_tables
 
@@ -124,6 +124,7 @@ class NeuMF(Net):
         sparse: bool = False,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, gmf=gmf, mlp=mlp, hidden=min(hidden, default=0))
         at_least(0, std=std)
         below_one(dropout=dropout)

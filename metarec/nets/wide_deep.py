@@ -11,7 +11,7 @@ from torch.nn import functional
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks
 from metarec.errors import InputError, at_least, below_one
-from metarec.nets.base import Encoded, Net, Schema, known_rows
+from metarec.nets.base import Encoded, Net, Schema, by_side, known_rows
 from metarec.nets.dense import DenseDecoder, DenseInputs, by_row
 from metarec.nets.features import Dense, Embedder, lookup, named_tables
 from metarec.nets.fields import FieldEncoder, with_prior
@@ -157,6 +157,7 @@ class WideDeep(Net):
         sparse: bool = False,
     ) -> None:
         super().__init__(schema)
+        user_features, item_features = by_side(schema, user_features, item_features)
         at_least(1, width=width, hidden=min(hidden, default=0))
         at_least(0, std=std)
         below_one(dropout=dropout)

@@ -1,0 +1,176 @@
+"""The leakage audit: what a fit checks before its first step, so that nothing of a test task reaches training."""
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Iterator
+from types import EllipsisType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from metarec.algorithms.base import Algorithm
+from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.ratings import BoolArray, FeatureTable, FloatArray, IntArray, Ratings
+from metarec.data.scenario import Split
+from metarec.data.tasks import PackedTasks
+from metarec.errors import LeakError
+
+
+def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
+    """Prepare an algorithm; before a fit, stop where a rating, a statistic or an attribute leaks.
+
+    Ratings: `audit_split`, `audit_tasks`. Statistics: an algorithm is given `EpisodeDataModule.known`, in which there
+    are no ratings but those of training. Attributes: `audited`.
+
+    Args:
+        algorithm: not prepared yet.
+        data: the data.
+        stage: Lightning's name of what comes: `fit`, `validate`, `test`, `predict`.
+
+    Raises:
+        LeakError: says what leaks, and how much of it.
+    """
+    if stage == "fit":
+        audit_split(data.given, data.split)
+        audit_tasks(data.ratings, data.split, data.train_tasks)
+        audited(algorithm, data.known, data.train_tasks)
+    else:
+        algorithm.prepare(data.known, data.train_tasks)
+
+
+def audit_split(ratings: Ratings, split: Split) -> None:
+    """Check that nothing is trained on that a validation or test task, or the future, is about.
+
+    Args:
+        ratings: the data set, as the scenario was given it.
+        split: what may be done with its ratings.
+
+    Raises:
+        LeakError: a rating is both trained on and asked for, by row or as the same pair of user and item; a new user,
+            a window of a new person or a new item has a training rating; a training rating is not earlier than
+            validation, or a validation rating than the test.
+    """
+    trained = _pairs(ratings, split.train)
+    for stage in ("val", "test"):
+        rows = getattr(split, stage)
+        _refuse(np.isin(rows, split.train), f"{stage} ratings are training ratings too")
+        _refuse(np.isin(_pairs(ratings, rows), trained), f"{stage} ratings are of a user and item that training has")
+    _refuse(np.isin(split.val, split.test), "validation ratings are test ratings too")
+    for side, new in split.new.items():
+        rows = getattr(ratings, side[:-1])[split.train]
+        _refuse(np.isin(new, rows), f"new {side} have training ratings")
+        if side == "users" and ratings.person is not None:
+            _refuse(np.isin(ratings.person[new], ratings.person[rows]), "windows of new people have others in training")
+    if split.starts is not None:
+        _refuse(ratings.time[split.train] >= split.starts[0], "training ratings are not earlier than validation")
+        _refuse(ratings.time[split.val] >= split.starts[1], "validation ratings are not earlier than the test")
+
+
+def audit_tasks(ratings: Ratings, split: Split, tasks: PackedTasks) -> None:
+    """Check that the packed training tasks hold the split's training ratings, all of them and no other.
+
+    Args:
+        ratings: the data set, users being whose tasks they are.
+        split: what may be done with its ratings.
+        tasks: the packed training tasks.
+
+    Raises:
+        LeakError: they do not.
+    """
+    owner = np.repeat(tasks.task.numpy(), tasks.lengths.numpy())
+    packed = _sorted(owner, tasks.item.numpy(), tasks.rating.numpy())
+    allowed = _sorted(*(getattr(ratings, name)[split.train] for name in ("user", "item", "rating")))
+    if not all(np.array_equal(held, own) for held, own in zip(packed, allowed, strict=True)):
+        raise LeakError("the training tasks hold other ratings than the split's training ratings")
+
+
+def audited(algorithm: Algorithm, known: Ratings, tasks: PackedTasks) -> None:
+    """Prepare an algorithm, and check that what it holds of users and items in training tells nothing of others.
+
+    A copy is prepared from the same training ratings, where all users and items without one have other attributes.
+    What the two then hold, parameter by parameter and buffer by buffer, must be the same bit by bit; of what has a row
+    for each user or item, the rows of those with a training rating.
+
+    Args:
+        algorithm: not prepared yet.
+        known: the training ratings alone, with the attributes of all users and items.
+        tasks: the packed training tasks.
+
+    Raises:
+        LeakError: something differs; names it.
+    """
+    probe = copy.deepcopy(algorithm)
+    probe.prepare(poisoned(known), tasks)
+    algorithm.prepare(known, tasks)
+    theirs = dict(_tensors(probe))
+    for name, own in _tensors(algorithm):
+        rows = _known_rows(known, len(own) if own.dim() else 0)
+        if not torch.equal(own[rows].nan_to_num(), theirs[name][rows].nan_to_num()):
+            raise LeakError(
+                f"{type(algorithm).__name__}: {name} depends on attributes of users or items that training has not seen"
+            )
+
+
+def poisoned(ratings: Ratings) -> Ratings:
+    """The data set with other attributes for every user and item without a rating."""
+    unseen = {
+        side: np.setdiff1d(np.arange(1, len(ids)), rows)
+        for side, ids, rows in (("user", ratings.user_ids, ratings.user), ("item", ratings.item_ids, ratings.item))
+    }
+    return dataclasses.replace(
+        ratings,
+        user_features=_shifted(ratings.user_features, unseen["user"]),
+        item_features=_shifted(ratings.item_features, unseen["item"]),
+    )
+
+
+def _shifted(features: FeatureTable, rows: IntArray) -> FeatureTable:
+    """The attributes with the values of some rows moved on to the next value."""
+    categorical, multi_hot, lists = dict(features.categorical), dict(features.multi_hot), dict(features.lists)
+    for columns in (categorical, lists):
+        for name, codes in columns.items():
+            columns[name] = codes.copy()
+            columns[name][rows] = (codes[rows] + 1) % len(features.values[name])
+    for name, matrix in multi_hot.items():
+        multi_hot[name] = matrix.copy()
+        multi_hot[name][rows] = 1.0 - matrix[rows]
+    return dataclasses.replace(features, categorical=categorical, multi_hot=multi_hot, lists=lists)
+
+
+def _known_rows(known: Ratings, count: int) -> Tensor | EllipsisType:
+    """Of a tensor with `count` rows: those of users, or items, with a rating, if that is how many there are."""
+    sides = (len(known.user_ids), known.user), (len(known.item_ids), known.item)
+    rows = [np.unique(column) for size, column in sides if size == count]
+    if not rows:
+        return ...
+    return torch.from_numpy(functools.reduce(np.intersect1d, rows))
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """All that a module holds: parameters, buffers, and tensors that are plain attributes, alone or in a tuple."""
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            for number, entry in enumerate(value if isinstance(value, tuple) else (value,)):
+                if isinstance(entry, Tensor):
+                    yield f"{path}.{name}.{number}", entry
+
+
+def _pairs(ratings: Ratings, rows: IntArray) -> IntArray:
+    """One number for each pair of user and item, shape (rows,)."""
+    return ratings.user[rows] * len(ratings.item_ids) + ratings.item[rows]
+
+
+def _sorted(owner: IntArray, item: IntArray, rating: FloatArray) -> tuple[IntArray | FloatArray, ...]:
+    """Columns of ratings in the order of owner, item and rating."""
+    order = np.lexsort((rating, item, owner))
+    return owner[order], item[order], rating[order]
+
+
+def _refuse(wrong: BoolArray, what: str) -> None:
+    """Raise a LeakError that counts what is wrong, if anything is."""
+    if wrong.any():
+        raise LeakError(f"{int(wrong.sum())} {what}")
