@@ -28,18 +28,16 @@ def describe(data: EpisodeDataModule) -> Numbers:
     """
     audit_split(data.given, data.split)
     audit_tasks(data.ratings, data.split, data.train_tasks)
-    stages = (
-        ("train", data.train_tasks, data.train_sizes, data.split.train),
-        ("val", data.val_tasks, data.eval_sizes, data.split.val),
-        ("test", data.test_tasks, data.eval_sizes, data.split.test),
-    )
+    split = data.split
     return {
         "data": data.ratings.name,
         "scenario": type(data.scenario).__name__,
         "tasks": data.tasks,
-        "split": data.split.digest,
-        **{name: of_stage(data, name, *rest) for name, *rest in stages},
-        "left_out": data.split.left_out,
+        "split": split.digest,
+        "train": of_stage(data, "train", data.train_tasks, data.train_sizes, split.train),
+        "val": of_stage(data, "val", data.val_tasks, data.eval_sizes, split.val),
+        "test": of_stage(data, "test", data.test_tasks, data.eval_sizes, split.test),
+        "left_out": split.left_out,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 import yaml
-from jsonargparse import ActionConfigFile, set_parsing_settings
+from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -223,7 +223,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 
 
 def data_of(arguments: list[str]) -> EpisodeDataModule:
-    """The data of a configuration, alone: what its layers and options say of the model and the trainer is not looked at.
+    """The data of a configuration, alone; what its layers say of the model and the trainer is not looked at.
 
     Args:
         arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
@@ -232,7 +232,7 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
         _check_layer(layer)
     set_parsing_settings(subclasses_enabled=[Ratings])
     parser = Parser(prog="metarec tasks", allow_abbrev=False)
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="layer of configuration")
+    parser.add_argument("-c", "--config", action="config", help="layer of configuration")
     parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
     for name in ("trainer", "model"):
         parser.add_argument(f"--{name}", type=dict, help="not looked at")
