@@ -1,6 +1,5 @@
 """MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,9 @@ from metarec.audit import prepare
 from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
-from metarec.data.tasks import TaskBatch, alone
+from metarec.data.tasks import TaskBatch
 from metarec.errors import DivergedError, InputError, at_least
+from metarec.judging import adapted, seconds_alone
 from metarec.metrics.collection import Feedback, TaskMetric, metrics_of, require_negatives
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, decay_groups, require_rows
@@ -184,13 +184,12 @@ class MetaModule(LightningModule):
     def test_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge test tasks and keep the values of each, with the time each takes alone."""
         columns = self._judge(batch)
-        columns["seconds"] = self._seconds_alone(batch)
+        columns["seconds"] = seconds_alone(self.algorithm, batch)
         self.per_task.append({name: column.cpu() for name, column in columns.items()})
 
     def predict_step(self, batch: TaskBatch, batch_idx: int) -> Columns:
         """Adapted predictions for the query set, flat: user row, item row, rating and prediction of each row."""
-        prediction = self.algorithm.adapted(batch.task, batch.support, batch.query.item)
-        mask = batch.query.mask
+        prediction, mask = adapted(self.algorithm, batch), batch.query.mask
         user = batch.task[:, None].expand_as(mask)
         columns = {
             "user": user,
@@ -205,7 +204,7 @@ class MetaModule(LightningModule):
         query = batch.query
         prediction = {
             "zero_shot": self.algorithm.predict({}, batch.task, query.item),
-            "adapted": self.algorithm.adapted(batch.task, batch.support, query.item),
+            "adapted": adapted(self.algorithm, batch),
         }
         columns: Columns = {
             "user": batch.task,
@@ -218,23 +217,6 @@ class MetaModule(LightningModule):
                 metric.update(values)
                 columns[f"{mode}/{metric.name}"] = values
         return columns
-
-    def _seconds_alone(self, batch: TaskBatch) -> Tensor:
-        """Seconds to adapt to one user at a time and predict their query set, (T,): what serving would take."""
-        seconds = []
-        for number in range(len(batch.task)):
-            one = alone(batch, number)
-            self._finish_queued_work()
-            started = time.perf_counter()
-            self.algorithm.adapted(one.task, one.support, one.query.item)
-            self._finish_queued_work()
-            seconds.append(time.perf_counter() - started)
-        return torch.tensor(seconds, dtype=torch.float64)
-
-    def _finish_queued_work(self) -> None:
-        """Wait for a GPU, so that the clock sees what it has been given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
     def on_validation_start(self) -> None:
         """Refuse to judge initial weights."""

@@ -79,7 +79,7 @@ def _done(folder: Path) -> bool:
 
 def _users(path: Path) -> pd.DataFrame:
     """One row a test user: means over the draws of their episode; undefined where one of them is."""
-    return pd.read_parquet(path).groupby("user", sort=False, as_index=False).mean(skipna=False)
+    return pd.read_parquet(path).groupby("user", sort=False, as_index=False).mean(numeric_only=True, skipna=False)
 
 
 def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Record], results: Path) -> None:

@@ -143,11 +143,14 @@ def _gathered(batches: list[Columns]) -> Columns:
 
 
 def _frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
-    """A data frame with original ids, sorted by user row."""
+    """A data frame with original ids, sorted by user row; where users are windows, `user` is whose they are."""
     ratings = trainer.datamodule.ratings  # type: ignore[attr-defined]
     table = pd.DataFrame({name: column.numpy() for name, column in columns.items()})
     table = table.sort_values("user", kind="stable", ignore_index=True)
     for name, ids in (("user", ratings.user_ids), ("item", ratings.item_ids)):
         if name in table:
             table[name] = [ids[row] for row in table[name]]
+    if ratings.person is not None:
+        table.insert(1, "window", table["user"])
+        table["user"] = table["user"].str.rpartition("#")[0]
     return table

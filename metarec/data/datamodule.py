@@ -32,7 +32,8 @@ class EpisodeDataModule(LightningDataModule):
             a user with n ratings gets n - train_query of them as support at most, or the smallest size if that is more
             (null: n - 1). With [3, 60] and a query of 20, users with 23 ratings or fewer always have a support of 3.
         train_query: largest query size of a training episode; null: all ratings but the support.
-        eval_support: support size of validation and test; null: all ratings but the query.
+        eval_support: support size of validation and test; null: all ratings but the query. 0: nothing is adapted to,
+            and what is called adapted is zero-shot.
         eval_query: query size of validation and test; null: all ratings but the support.
         batch_size: training tasks a step, over all processes.
         eval_batch_size: validation and test tasks a batch.
@@ -76,9 +77,9 @@ class EpisodeDataModule(LightningDataModule):
             raise InputError(f"data.tasks {tasks!r}: give 'users' or 'items'")
         if eval_support is None and eval_query is None and scenario.new:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
-        at_least(1, data__train_query=train_query, data__eval_support=eval_support, data__eval_query=eval_query)
+        at_least(1, data__train_query=train_query, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
-        at_least(0, data__num_workers=num_workers, data__negatives=negatives)
+        at_least(0, data__num_workers=num_workers, data__negatives=negatives, data__eval_support=eval_support)
         if order == "time":
             _require_times(ratings, test_draws)
         if negatives and ratings.scale != (0, 1):
