@@ -28,7 +28,7 @@ def commands(path: Path) -> list[list[str]]:
 
 def test_there_are_fragments_of_every_kind() -> None:
     kinds = {path.parent.name for path in FRAGMENTS}
-    assert kinds == {"configs", "algorithm", "baseline", "data", "feedback", "logger", "net", "scenario"}
+    assert kinds == {"configs", "algorithm", "baseline", "data", "feedback", "logger", "net", "protocol", "scenario"}
 
 
 @pytest.mark.parametrize("path", FRAGMENTS, ids=str)
@@ -48,7 +48,9 @@ def test_every_fragment_sets_one_component(path: Path) -> None:
         return sum(class_paths(value) for value in node) if isinstance(node, list) else 0
 
     content = yaml.safe_load(path.read_text())
-    allowed = {"data": 2, "feedback": 3, "baseline": 5, "algorithm": 5, "configs": 5}.get(path.parent.name, 1)
+    allowed = {"data": 2, "protocol": 3, "feedback": 3, "baseline": 5, "algorithm": 5, "configs": 5}.get(
+        path.parent.name, 1
+    )
     assert 1 <= class_paths(content) <= allowed
 
 
