@@ -162,9 +162,9 @@ def _caption(found: Curves, experiment: Experiment) -> str:
             experiment.shows,
             f"{found.metric} with k ratings to adapt on (0: zero-shot), on the same other ratings of the same",
             f"{found.users} test users at every k{_without_value(found.methods)}; left out: {_listed(found.left_out)}.",
-            f"Mean over {_range(found.seeds.values())} model seed(s), in brackets the 95 % bootstrap interval over users,",
-            "draws and seeds averaged first. area: mean height over log(1 + k); shots to 95 %: k at which the mean has",
-            "made 95 % of its last gain over k = 0, - without a gain.",
+            f"Mean over {_range(found.seeds.values())} model seed(s), in brackets the 95 % bootstrap interval over",
+            "users, draws and seeds averaged first. area: mean height over log(1 + k); shots to 95 %: k where the mean",
+            "has made 95 % of its last gain over k = 0, - without a gain.",
             *([f"No curves: {', '.join(found.without)}."] if found.without else []),
         ]
     )
