@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_experiment(curves)
+    curves.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
     curves.add_argument("--metric", default="", help="default: the first metric of the experiment")
     curves.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
     curves.add_argument("--figure", type=Path, metavar="FILE", help="draw one line a method, with bands, into this PNG")
@@ -37,15 +38,19 @@ def _run(options: argparse.Namespace) -> None:
     if options.figure:
         figure.require_matplotlib("no --figure")
     plan, results = experiment.load(options.experiment), results_of(options)
+    jobs = experiment.expand(plan, results, options.seeds, options.methods)
+    plan.methods = {name: method for name, method in plan.methods.items() if name in (options.methods or plan.methods)}
     found = table.curves(plan, results, options.metric, options.seeds)
-    jobs = experiment.expand(plan, results, options.seeds, list(found.methods))
-    odd = experiment.ran_otherwise(jobs)
+    odd = [method for method in experiment.ran_otherwise(jobs) if method in found.methods]
     if odd:
         print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
     if found.without:
         print(f"metarec: no curves of {', '.join(found.without)}; run them with {table.LAYER}", file=sys.stderr)
     if options.figure:
-        figure.draw({found.metric: found.methods}, options.figure, plan.shows)
+        title = (
+            f"{options.experiment.stem}: means over {found.users} test users, with 95 % bootstrap intervals over them"
+        )
+        figure.draw({found.metric: found.methods}, options.figure, title)
     text = {
         "md": lambda: table.as_markdown(found, plan, odd),
         "csv": lambda: table.as_csv(found),

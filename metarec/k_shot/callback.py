@@ -88,7 +88,8 @@ class KShotCurve(Callback):
         rows = 1 + trainer.datamodule.negatives  # type: ignore[attr-defined]
         judged = []
         for number in range(len(episodes)):
-            batch = trainer.strategy.batch_to_device(episodes[number], module.device)
+            batch = trainer.precision_plugin.convert_input(episodes[number])
+            batch = trainer.strategy.batch_to_device(batch, module.device)
             with trainer.precision_plugin.test_step_context():
                 for k, prediction in predictions(module.algorithm, batch, self.shots, rows):
                     columns = {"user": batch.task, "k": torch.full_like(batch.task, k)}

@@ -67,13 +67,14 @@ def draw(panels: Mapping[str, Mapping[str, Curve]], path: Path, title: str = "")
 
 
 def _panel(axes: Any, metric: str, curves: Mapping[str, Curve], names: Sequence[str]) -> None:
-    """The curves of one metric."""
+    """The curves of one metric; the more there are, the fainter their bands."""
+    band = max(0.04, 0.2 / len(names))
     for name, curve in curves.items():
         number = names.index(name)
         style = {"color": f"C{number % 10}", "linestyle": STYLES[number // 10 % len(STYLES)]}
         low, mean, high = ([getattr(point, end) for point in curve.points] for end in ("low", "mean", "high"))
         axes.plot(curve.shots, mean, marker="o", markersize=3, linewidth=1.3, label=name, **style)
-        axes.fill_between(curve.shots, low, high, color=style["color"], alpha=0.1, linewidth=0)
+        axes.fill_between(curve.shots, low, high, color=style["color"], alpha=band, linewidth=0.6)
     shots = sorted({k for curve in curves.values() for k in curve.shots})
     axes.set_xscale("function", functions=(np.log1p, np.expm1))
     axes.set_xticks(shots, labels=[str(k) for k in shots])

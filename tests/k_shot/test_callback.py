@@ -1,6 +1,8 @@
 """KShotCurve in the Trainer: same users, same queries, k ratings and no more."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from tests.conftest import tiny_net
 from tests.test_clicks import click_data, click_module
 from tests.test_module import data_of, module_of, trainer_of
 from tests.test_tracking import records
+from tests.test_training import LAYERS
 
 SHOTS = (0, 1, 2, 5)
 METRICS = ["mae", "rmse", "mse", "ndcg_linear@5", "ndcg_exp@5"]
@@ -46,14 +49,12 @@ def baseline(ratings: Ratings, algorithm: type = ItemUserBias) -> MetaModule:
     return module_of(ratings, algorithm, NoNet)
 
 
-@pytest.mark.parametrize("order", ["random", "time"])
-def test_both_ends_are_the_test_itself(ratings: Ratings, tmp_path: Path, order: str) -> None:
+@pytest.mark.parametrize(("order", "precision"), [("random", "32-true"), ("time", "64-true"), ("random", "bf16-mixed")])
+def test_both_ends_are_the_test_itself(ratings: Ratings, tmp_path: Path, order: str, precision: str) -> None:
     """k = 0 is the test's zero-shot model, the largest k its adapted one, where the test adapts on as many."""
     data = data_of(ratings, eval_support=5, order=order, test_draws=3 if order == "random" else 1)
-    module, trainer = (
-        module_of(ratings),
-        trainer_of(tmp_path, callbacks=[KShotCurve(SHOTS, picture=False), RunFolder()]),
-    )
+    callbacks = [KShotCurve(SHOTS, picture=False), RunFolder()]
+    module, trainer = module_of(ratings), trainer_of(tmp_path, callbacks=callbacks, precision=precision)
     trainer.fit(module, datamodule=data)
     trainer.test(module, datamodule=data, verbose=False)
     table, test = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("k_shot", "per_task"))
@@ -61,7 +62,7 @@ def test_both_ends_are_the_test_itself(ratings: Ratings, tmp_path: Path, order: 
     for k, mode in ((0, "zero_shot"), (5, "adapted")):
         ours = table[table["k"] == k].set_index(["user", "draw"])[METRICS].sort_index()
         theirs = test.set_index(["user", "draw"])[[f"{mode}/{name}" for name in METRICS]].sort_index()
-        np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), rtol=1e-6)
+        np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), rtol=1e-12)
     assert (table["k"].value_counts() == len(test)).all()
 
 
@@ -212,3 +213,22 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="picture=false"):
         KShotCurve()
     assert KShotCurve(picture=False).shots == [0, 1, 2, 3, 5, 10, 20]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("movielens")
+def test_two_processes_judge_every_user_once(tmp_path: Path) -> None:
+    layers = [*LAYERS[:3], "-c=configs/baseline/item_user_bias.yaml", "-c=configs/evaluation/k_shot.yaml"]
+    options = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--data.test_draws=2"]
+    tables = []
+    for ranks in ([], ["--trainer.devices=2", "--trainer.strategy=ddp"]):
+        folder = tmp_path / str(len(ranks))
+        arguments = [sys.executable, "-m", "metarec", "test", *layers, *options, *ranks]
+        done = subprocess.run(
+            [*arguments, f"--trainer.default_root_dir={folder}"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count("k-shot curves: 92 test users; 2 left out") == 1
+        tables.append(pd.read_parquet(folder / "k_shot.parquet"))
+    assert len(tables[0]) == 92 * 2 * 7
+    pd.testing.assert_frame_equal(*tables)

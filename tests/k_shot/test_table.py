@@ -156,6 +156,13 @@ def test_command(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "| maml |" in captured.out
     assert "no curves of absent" in captured.err
     assert (tmp_path / "k.png").read_bytes().startswith(b"\x89PNG")
+    cli.main([*arguments, "--methods", "maml", "--format", "csv"])
+    captured = capsys.readouterr()
+    assert {line.split(",")[0] for line in captured.out.splitlines()} == {"method", "maml"}
+    assert "absent" not in captured.err
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--methods", "mamll"])
+    assert "did you mean maml" in capsys.readouterr().err
     text.write_text("<!-- begin small ndcg_exp@5 -->\n<!-- end small ndcg_exp@5 -->\n")
     cli.main([*arguments, "--metric", "ndcg_exp@5", "--into", str(text)])
     assert "| maml | 0.600" in text.read_text()
