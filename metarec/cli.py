@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, data, methods, run, table, tasks, tune
+from metarec.commands import bench, curves, data, methods, run, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -86,6 +86,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, methods, bench):
+    for module in (data, tasks, run, tune, table, curves, methods, bench):
         module.add(commands)
     return parser

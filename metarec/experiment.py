@@ -282,7 +282,7 @@ def _run_one(job: Job) -> bool:
     if job.needs is not None and not job.needs.exists():
         print(f"  left out: {job.needs} is missing; run the method that makes it first", file=sys.stderr)
         return False
-    for name in ("job.json", "metrics.json", "per_task.parquet"):
+    for name in ("job.json", "metrics.json", "per_task.parquet", "k_shot.json", "k_shot.parquet"):
         (job.folder / name).unlink(missing_ok=True)
     done = subprocess.run([sys.executable, "-m", "metarec", *job.command], check=False).returncode == 0
     if done and (job.folder / "metrics.json").exists():

@@ -19,7 +19,7 @@ from metarec.files import replacing, write_json
 from metarec.module import Columns
 from metarec.tracking import wandb_loggers
 
-RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet")
+RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet", "k_shot.json", "k_shot.parquet", "k_shot.png")
 """Files that belong to the weights of one fit."""
 
 
@@ -57,13 +57,16 @@ class RunFolder(Callback):
         """Start the clock."""
         self._started = time.perf_counter()
 
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock, before other callbacks judge what they judge after a test."""
+        self.seconds["test_seconds"] = time.perf_counter() - self._started
+
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the results of the test."""
-        self.seconds["test_seconds"] = time.perf_counter() - self._started
-        columns = _gathered(pl_module.per_task)  # type: ignore[arg-type]
+        columns = gathered(pl_module.per_task)  # type: ignore[arg-type]
         if not trainer.is_global_zero:
             return
-        table = _frame(columns, trainer)
+        table = frame(columns, trainer)
         table.insert(1, "draw", table.groupby("user").cumcount())
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "per_task.parquet") as temporary:
@@ -90,10 +93,10 @@ class RunFolder(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the predictions, one row a user and item."""
-        columns = _gathered(self._predictions)
+        columns = gathered(self._predictions)
         if trainer.is_global_zero:
             with replacing(Path(trainer.default_root_dir) / "predictions.parquet") as temporary:
-                _frame(columns, trainer).to_parquet(temporary, index=False)
+                frame(columns, trainer).to_parquet(temporary, index=False)
 
     def _summary(self, trainer: Trainer, module: Any, table: pd.DataFrame) -> dict[str, Any]:
         """What `metrics.json` holds."""
@@ -133,7 +136,7 @@ def _peak_memory() -> int:
     return round(largest / (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def _gathered(batches: list[Columns]) -> Columns:
+def gathered(batches: list[Columns]) -> Columns:
     """The columns of all batches of all processes, one after the other."""
     if distributed.is_available() and distributed.is_initialized():
         everyone: list[Any] = [None] * distributed.get_world_size()
@@ -142,7 +145,7 @@ def _gathered(batches: list[Columns]) -> Columns:
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
 
 
-def _frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
+def frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
     """A data frame with original ids, sorted by user row; where users are windows, `user` is whose they are."""
     ratings = trainer.datamodule.ratings  # type: ignore[attr-defined]
     table = pd.DataFrame({name: column.numpy() for name, column in columns.items()})

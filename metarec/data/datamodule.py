@@ -13,6 +13,7 @@ from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
 from metarec.data.negatives import Negatives
 from metarec.data.ratings import IntArray, Ratings
 from metarec.data.scenario import Scenario, Split, Tasks
+from metarec.data.shots import ShotEpisodes
 from metarec.data.sources import swapped
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
@@ -171,6 +172,11 @@ class EpisodeDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[TaskBatch]:
         """Test episodes, to be scored; of each user the first draw, so that no item is asked for twice."""
         return self._eval_loader(self._eval_tasks("test"), "test")
+
+    def shot_episodes(self, sizes: EpisodeSizes) -> ShotEpisodes:
+        """Test episodes for k-shot curves, of other sizes than those of the test; see `metarec.data.shots`."""
+        options = (self.eval_batch_size, self.shuffle, *self._ranks(), self._negatives(self.test_tasks, "test"))
+        return ShotEpisodes(self.test_tasks, sizes, *options, self.scenario.seed)
 
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)

@@ -1,0 +1,62 @@
+"""``metarec curves``: the k-shot curves of an experiment, as a table and as a picture."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from metarec.commands.experiment import add_experiment, results_of
+
+EPILOG = """
+The runs must have been made with the layer configs/evaluation/k_shot.yaml. Example:
+  metarec run experiments/movielens-100k-k-shot.yaml
+  metarec curves experiments/movielens-100k-k-shot.yaml --metric rmse --figure k_shot.png
+"""
+
+
+def add(commands: Any) -> None:
+    """Give the command and its options."""
+    curves = commands.add_parser(
+        "curves",
+        help="print the k-shot curves of an experiment file, and draw them",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_experiment(curves)
+    curves.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
+    curves.add_argument("--metric", default="", help="default: the first metric of the experiment")
+    curves.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
+    curves.add_argument("--figure", type=Path, metavar="FILE", help="draw one line a method, with bands, into this PNG")
+    curves.add_argument("--into", type=Path, metavar="FILE", help="replace the curves' block in this file")
+    curves.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metarec import experiment, report
+    from metarec.k_shot import figure, table
+
+    if options.figure:
+        figure.require_matplotlib("no --figure")
+    plan, results = experiment.load(options.experiment), results_of(options)
+    jobs = experiment.expand(plan, results, options.seeds, options.methods)
+    plan.methods = {name: method for name, method in plan.methods.items() if name in (options.methods or plan.methods)}
+    found = table.curves(plan, results, options.metric, options.seeds)
+    odd = [method for method in experiment.ran_otherwise(jobs) if method in found.methods]
+    if odd:
+        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
+    if found.without:
+        print(f"metarec: no curves of {', '.join(found.without)}; run them with {table.LAYER}", file=sys.stderr)
+    if options.figure:
+        title = (
+            f"{options.experiment.stem}: means over {found.users} test users, with 95 % bootstrap intervals over them"
+        )
+        figure.draw({found.metric: found.methods}, options.figure, title)
+    text = {
+        "md": lambda: table.as_markdown(found, plan, odd),
+        "csv": lambda: table.as_csv(found),
+        "json": lambda: table.as_json(found),
+    }[options.format]()
+    if options.into:
+        report.replace_block(options.into, f"{options.experiment.stem} {found.metric}", text)
+    else:
+        print(text)
