@@ -66,9 +66,7 @@ def nearest(space: Space, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     found = {}
     for name, distribution in space.items():
-        value: Any = config
-        for key in name.split("."):
-            value = value.get(key) if isinstance(value, Mapping) else None
+        value = at(config, name)
         if isinstance(distribution, CategoricalDistribution):
             allowed = value in distribution.choices
         else:
@@ -78,6 +76,14 @@ def nearest(space: Space, config: Mapping[str, Any]) -> dict[str, Any] | None:
             return None
         found[name] = value
     return found
+
+
+def at(config: Mapping[str, Any], name: str) -> Any:
+    """An option's value in a nested configuration, ``a.b`` of ``{"a": {"b": 1}}``; null where it is missing."""
+    value: Any = config
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import yaml
+from filelock import FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from optuna.storages.journal import JournalFileBackend
@@ -22,7 +23,7 @@ from metarec import training
 from metarec.errors import DivergedError, InputError
 from metarec.experiment import Experiment, Job, expand, tuned_layer
 from metarec.files import write_text
-from metarec.search_space import Space, nearest, nested, search_space
+from metarec.search_space import Space, at, nearest, nested, search_space
 
 WARM_UP = 3
 """Validations before a trial may be pruned."""
@@ -67,7 +68,8 @@ def tune(
 ) -> None:
     """Tune the methods of an experiment one after the other, and write a layer of configuration for each.
 
-    A study that was interrupted goes on where it stopped. Test users play no part.
+    A study that was interrupted goes on where it stopped. Test users play no part. A method that cannot be tuned does
+    not keep the later ones from it: what was wrong is told at the end.
 
     Args:
         experiment: the experiment.
@@ -78,8 +80,9 @@ def tune(
         into: folder for the layers; null: the experiment's own.
 
     Raises:
-        InputError: the experiment names no folder for tuned layers; a search space is faulty; a study was begun with
-            other settings.
+        InputError: the experiment names no folder for tuned layers; `minutes` or `trials` is not > 0; a search space is
+            faulty; and, once all methods had their turn, of each that was not tuned: its study was begun with other
+            settings, another process is at it, it cannot be trained, or no trial ended with a number.
     """
     folder = into or experiment.tuned
     if folder is None:
@@ -90,19 +93,41 @@ def tune(
         raise InputError(f"--minutes {minutes}, --trials {trials}: give numbers > 0")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("optuna").propagate = False
+    faults = []
     for job in expand(dataclasses.replace(experiment, tuned=None), results, experiment.seeds[:1], methods):
         options = {**experiment.options, **experiment.methods[job.method].options}
         space = {name: values for name, values in search_space(job.layers).items() if name not in options}
         if job.needs is not None or not space:
             print(f"{job.method}: nothing to tune", flush=True)
             continue
-        study = Study(job, space, results / "tuning" / f"{job.method}.journal")
-        study.run(60 * minutes, trials)
-        write_text(tuned_layer(folder, job.method), study.layer())
+        try:
+            layer = _chosen(job, space, results / "tuning" / f"{job.method}.journal", 60 * minutes, trials)
+            write_text(tuned_layer(folder, job.method), layer)
+        except InputError as fault:
+            faults.append(f"{job.method}: {fault}")
+    if faults:
+        raise InputError("; ".join(faults))
+
+
+def _chosen(job: Job, space: Space, journal: Path, seconds: float, trials: int) -> str:
+    """The best settings of a method as a layer of configuration, after all trials that the budget is enough for.
+
+    Raises:
+        InputError: as `tune`, of this method.
+    """
+    study = Study(job, space, journal)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(journal.with_name(f".{job.method}.lock"), blocking=False):
+            study.resume()
+            study.run(seconds, trials)
+            return study.layer()
+    except Timeout as error:
+        raise InputError(f"{journal}: another process adds trials to it; wait until it has ended") from error
 
 
 class Study:
-    """The trials of one method, in a file that outlives the process.
+    """The trials of one method, in a file that outlives the process; `resume` opens it.
 
     Args:
         job: the method's run.
@@ -110,32 +135,43 @@ class Study:
         journal: the file.
 
     Raises:
-        InputError: the file is of other settings or another space.
+        InputError: the configuration is faulty, or does not say what to tune for.
     """
 
+    study: optuna.Study
+
     def __init__(self, job: Job, space: Space, journal: Path) -> None:
-        self.job, self.space = job, space
-        config = training.parse(job.command)
-        self.monitor, mode = _monitored(config)
-        self.selects = any(path.endswith(".SelectAdaptation") for path in _callbacks(config))
-        journal.parent.mkdir(parents=True, exist_ok=True)
+        self.job, self.space, self.journal = job, space, journal
+        self.config = training.parse(job.command)
+        self.monitor, self.mode = _monitored(self.config)
+        self.selects = any(path.endswith(".SelectAdaptation") for path in _callbacks(self.config))
+
+    def resume(self) -> None:
+        """Open the file, or begin it, and take up what was cut off; no other process may be at it.
+
+        Raises:
+            InputError: the file is of other settings or another space; nothing in it is changed.
+        """
         self.study = optuna.create_study(
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
-            study_name=job.method,
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(self.journal))),
+            study_name=self.job.method,
             load_if_exists=True,
-            direction=StudyDirection.MINIMIZE if mode == "min" else StudyDirection.MAXIMIZE,
+            direction=StudyDirection.MINIMIZE if self.mode == "min" else StudyDirection.MAXIMIZE,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARM_UP),
         )
-        digest = hashlib.sha256(f"{job.digest} {space}".encode()).hexdigest()
-        if self.study.user_attrs.setdefault("digest", digest) != digest:
-            raise InputError(f"{journal}: was begun with other settings; remove it to tune {job.method} anew")
+        digest = hashlib.sha256(f"{self.job.digest} {self.space}".encode()).hexdigest()
+        if self.study.user_attrs.get("digest", digest) != digest:
+            cure = f"remove it to tune {self.job.method} anew"
+            raise InputError(f"{self.journal}: was begun with other settings; {cure}")
         self.study.set_user_attr("digest", digest)
-        self._take_up(nearest(space, config))
+        self._take_up()
 
-    def _take_up(self, own: dict[str, Any] | None) -> None:
+    def _take_up(self) -> None:
         """Begin with the configuration's own values, or the nearest in range, or with trials that were cut off."""
-        if not self.study.trials and own is not None:
-            self.study.enqueue_trial(own, user_attrs={"own": True})
+        first = nearest(self.space, self.config)
+        if not self.study.trials and first is not None:
+            own = first == {name: at(self.config, name) for name in self.space}
+            self.study.enqueue_trial(first, user_attrs={"own": True} if own else None)
         for trial in self.study.get_trials(states=(TrialState.RUNNING,)):
             self.study.tell(trial.number, state=TrialState.FAIL)
             self.study.enqueue_trial(trial.params, user_attrs={"own": True} if "own" in trial.user_attrs else None)
@@ -199,7 +235,7 @@ class Study:
         """
         trials = self._judged()
         if not any(trial.state == TrialState.COMPLETE for trial in trials):
-            raise InputError(f"{self.job.method}: no trial gave a finite {self.monitor}; narrow the search space")
+            raise InputError(f"no trial gave a finite {self.monitor}; narrow the search space")
         pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
         own = [f"{trial.value:.4f}" for trial in trials if "own" in trial.user_attrs and trial.value is not None]
         head = (

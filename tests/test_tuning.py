@@ -1,5 +1,6 @@
 """Tuning on real data: what is chosen, what is counted, what is taken up again, and what is never looked at."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,7 +89,11 @@ def test_a_trained_method_begins_with_its_own_settings_and_leaves_no_run(
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].endswith("complete: width=16, lr=0.01")
     assert lines[-1] == "finetune: nothing to tune"
-    assert sorted(path.name for path in (tmp_path / "results").rglob("*")) == ["pretrain.journal", "tuning"]
+    assert sorted(path.name for path in (tmp_path / "results").rglob("*")) == [
+        ".pretrain.lock",
+        "pretrain.journal",
+        "tuning",
+    ]
     text, _ = layer(plan, "pretrain")
     before = lines[0].split("s] ")[1].split()[0]
     assert f"({before} before)" in text
@@ -143,9 +148,79 @@ def test_a_study_of_other_settings_is_refused(plan: Experiment, tmp_path: Path) 
         tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
 
 
-def test_the_budget_is_processor_time(plan: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tuning.tune(plan, tmp_path / "results", ["als"], minutes=1e-9, trials=5)
-    assert "in 1 trials" in layer(plan, "als")[0]
+@pytest.mark.parametrize(("used", "slept", "minutes", "expected"), [(30.0, 0.0, 1.0, 2), (0.0, 0.02, 1e-4, 5)])
+def test_the_budget_is_processor_time(
+    plan: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    used: float,
+    slept: float,
+    minutes: float,
+    expected: int,
+) -> None:
+    """Two trials of 30 processor seconds that take no time spend a minute; trials that only sleep spend nothing."""
+    clock = [0.0]
+
+    def run(command: list[str], callbacks: Any) -> None:
+        clock[0] += used
+        time.sleep(slept)
+        callbacks[0].values.append(0.8)
+
+    monkeypatch.setattr(time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(tuning.training, "run", run)
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=minutes, trials=5)
+    assert len(trials(tmp_path, "als")) == expected
+    assert spent(tmp_path, "als") == used * expected
+    assert f"in {expected} trials" in layer(plan, "als")[0]
+
+
+def test_a_method_that_cannot_be_tuned_does_not_stop_the_others(
+    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], callbacks: Any) -> None:
+        callbacks[0].values.append(0.8 if command[0] == "fit" else float("nan"))
+
+    monkeypatch.setattr(tuning.training, "run", run)
+    plan.methods = {name: plan.methods[name] for name in ("als", "pretrain")}
+    with pytest.raises(InputError, match=r"^als: no trial gave a finite val/adapted/mae; narrow the search space$"):
+        tuning.tune(plan, tmp_path / "results", [], minutes=9, trials=1)
+    assert "in 1 trials" in layer(plan, "pretrain")[0]
+    assert not experiment.tuned_layer(str(plan.tuned), "als").exists()
+    beside(tmp_path / "pretrain.yaml").write_text("model.optimizer.init_args.lr: {low: 0.001, high: 0.02}\n")
+    with pytest.raises(InputError, match=r"^als: no trial .*; pretrain: .*pretrain.journal: was begun with other"):
+        tuning.tune(plan, tmp_path / "results", [], minutes=9, trials=1)
+
+
+def test_a_study_that_another_process_is_at_is_left_alone(
+    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second `metarec tune` must not end the trial that the first one is running."""
+    refused = []
+
+    def run(command: list[str], callbacks: Any) -> None:
+        with pytest.raises(InputError, match=r"als: .*als\.journal: another process adds trials to it; wait") as error:
+            tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
+        refused.append(str(error.value))
+        assert [trial.state for trial in trials(tmp_path, "als")] == [TrialState.RUNNING]
+        callbacks[0].values.append(0.8)
+
+    monkeypatch.setattr(tuning.training, "run", run)
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
+    assert len(refused) == 1
+    assert [trial.state for trial in trials(tmp_path, "als")] == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize(("high", "told"), [(30.0, True), (3.0, False)])
+def test_what_was_before_is_told_of_the_methods_own_settings_only(
+    plan: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, high: float, told: bool
+) -> None:
+    """Least squares has a regularisation of 5: where the space ends at 3, the first trial is none of its own."""
+    beside(tmp_path / "als.yaml").write_text(SPACE.replace("30.0", str(high)).replace("high: 4", "high: 32"))
+    monkeypatch.setattr(tuning.training, "run", lambda command, callbacks: callbacks[0].values.append(0.8))
+    tuning.tune(plan, tmp_path / "results", ["als"], minutes=9, trials=1)
+    text, content = layer(plan, "als")
+    assert ("(0.8000 before)" in text) is told
+    assert content["algorithm"]["init_args"]["regularisation"] == min(high, 5.0)
 
 
 class Trial:

@@ -13,14 +13,17 @@ from metarec.errors import InputError
 from metarec.nets.melu import MeLUNet
 
 TOLERANCE = 1e-5
-"""Relative difference from the loop's float32 loss and gradient up to which a contender computes the same."""
+"""Relative difference from the loop's float32 loss and gradients up to which a contender computes the same."""
+
+RULE = "rule."
+"""What the names of the parameters of a learned update rule begin with, in an algorithm."""
 
 LOOP = "loop"
 LEARN2LEARN = "learn2learn"
 
 
 class Outcome(NamedTuple):
-    """What a step finds: the outer loss, and its gradient by name of the net's parameters."""
+    """What a step finds: the outer loss, and its gradient by name of the parameters, the net's or an algorithm's."""
 
     loss: float
     gradient: dict[str, Tensor]
@@ -132,8 +135,26 @@ def check(contenders: Sequence[Contender], batch: TaskBatch) -> None:
 
 
 def difference(found: dict[str, Tensor], right: dict[str, Tensor]) -> float:
-    """|found - right| / |right| over all parameters together; infinite where one is missing."""
+    """|found - right| / |right| over the parameters of a group together, the largest of all groups.
+
+    What an update rule learns is a group, all else another: the gradients of a rule may be so much smaller than the
+    net's that an error in them would not show in a norm over both.
+
+    Args:
+        found: gradients by name of the parameters.
+        right: those of the oracle.
+
+    Returns:
+        The difference; infinite where a parameter is missing, NaN where a gradient is.
+    """
     if found.keys() != right.keys():
         return float("inf")
-    off = torch.stack([(found[name] - right[name]).double().norm() for name in right]).norm()
-    return float(off / torch.stack([tensor.double().norm() for tensor in right.values()]).norm())
+    rule = [name for name in right if name.startswith(RULE)]
+    groups = [group for group in (rule, [name for name in right if name not in rule]) if group]
+    return float(torch.stack([_off(found, right, group) for group in groups]).max())  # a NaN stays, unlike in Python's
+
+
+def _off(found: dict[str, Tensor], right: dict[str, Tensor], names: Sequence[str]) -> Tensor:
+    off = torch.stack([(found[name] - right[name]).double().norm() for name in names]).norm()
+    relative: Tensor = off / torch.stack([right[name].double().norm() for name in names]).norm()
+    return relative

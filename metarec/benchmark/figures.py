@@ -216,7 +216,9 @@ def _growth(pyplot: Any, records: Sequence[Record]) -> Any:
 FIGURES: dict[str, Callable[[Any, Sequence[Record]], Any]] = {
     "grid": _grid,
     "peers": _peers,
-    "update-rules": _costs("ms/task", lambda r: r.engine, lambda r: f"{r.note}\n{_steps(r)}", log=True),
+    "update-rules": _costs(
+        "ms/task", lambda r: r.engine.split(", ")[0], lambda r: f"{r.engine.split(', ')[1]}\n{_steps(r)}", log=True
+    ),
     "end-to-end": _costs("ms/step", _steps, lambda r: f"{r.engine}\n{r.batching}"),
     "inference": _costs("ms/user", lambda r: r.engine, lambda r: f"{r.batching}\n{_steps(r)}", log=True),
     "growth": _growth,

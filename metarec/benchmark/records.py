@@ -18,7 +18,8 @@ class Record:
 
     Attributes:
         part: the part of the benchmark.
-        engine: what was measured: an engine, a library, or what the part names otherwise.
+        engine: what was measured: an engine, a library, or what the part names otherwise; in the part `update-rules`
+            the engine, a comma and the rule.
         adapts: which parameters adapt; null where that has no meaning.
         order: 2: differentiated through the inner loop, 1: not.
         steps: inner steps.

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import os
 import platform
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,9 +24,22 @@ from metarec.errors import InputError
 from metarec.nets.melu import MeLUNet
 
 INNER_LR = 0.01
+"""Learning rate of all inner steps."""
+
 QUERY = 10
+"""Ratings of each task's query set."""
+
 SHORTEST, LONGEST = 5, 90
+"""Fewest and most ratings of a support set."""
+
 USER_FEATURES = ("age_group", "gender", "occupation", "zip")
+"""Attributes that the net knows of users, as far as the data set has them: those that MeLU reads."""
+
+DATA: Mapping[str, tuple[str, str, Callable[[str | None], Ratings]]] = {
+    "movielens-1m": ("ml-1m", "ratings.dat", sources.movielens_1m),
+    "movielens-100k": ("ml-100k", "u.data", sources.movielens_100k),
+}
+"""Data sets: the folder in METAREC_DATA, a file that is there if the set is, and the function that reads it."""
 
 
 class Cell(NamedTuple):
@@ -125,6 +139,7 @@ def _stretched(ratings: Ratings, items: int) -> Ratings:
         features,
         categorical={name: column[again] for name, column in features.categorical.items()},
         multi_hot={name: column[again] for name, column in features.multi_hot.items()},
+        lists={name: column[again] for name, column in features.lists.items()},
     )
     return dataclasses.replace(ratings, item_ids=("",) * (items + 1), item_features=table)
 
@@ -135,16 +150,20 @@ def _all_rated(tasks: PackedTasks, items: int) -> PackedTasks:
 
 
 def movielens(name: str | None) -> Ratings:
-    """The data set of that name; null: MovieLens 1M where METAREC_DATA has it, else MovieLens 100K.
+    """The data set of that name, out of METAREC_DATA if it is there, else fetched.
+
+    Args:
+        name: a key of `DATA`; null: MovieLens 1M where METAREC_DATA has it, else MovieLens 100K.
 
     Raises:
-        InputError: it cannot be had.
+        InputError: there is no such data set, or it cannot be had.
     """
-    folder = Path(os.environ.get("METAREC_DATA", "absent")) / "ml-1m"
-    here = (folder / "ratings.dat").exists()
-    if name == "movielens-1m" or (name is None and here):
-        return sources.movielens_1m(str(folder) if here else None)
-    return sources.movielens_100k()
+    if name is not None and name not in DATA:
+        raise InputError(f"data {name}: not measured on; give {' or '.join(DATA)}")
+    kept = Path(os.environ.get("METAREC_DATA", "absent"))
+    here = {known: str(kept / folder) for known, (folder, file, _) in DATA.items() if (kept / folder / file).exists()}
+    name = name or ("movielens-1m" if "movielens-1m" in here else "movielens-100k")
+    return DATA[name][2](here.get(name))
 
 
 def prepared(data: str | None, device: str | None, threads: int, rounds: int, quick: bool) -> Setting:

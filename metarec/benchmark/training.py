@@ -59,19 +59,26 @@ def peers(setting: Setting) -> list[Record]:
 def update_rules(setting: Setting) -> list[Record]:
     """Learned update rules where the dense layers adapt, second order: all tasks at once against task by task.
 
-    Gradients of what a rule learns are checked with those of the net.
+    Gradients of what a rule learns are checked beside those of the net. The fused engine is no contender, as it takes
+    the plain gradient step only.
     """
     rounds = rounds_of(setting.pool(), setting.size, setting.rounds, setting.device)
     found: list[Record] = []
     for cell in TWO_CELLS[: 1 if setting.quick else 2]:
-        for name, rule in RULES.items():
-            loop, batched = (setting.algorithm(engine, cell, rule=rule) for engine in ("loop", "batched"))
-            contenders = [
-                by_autograd("loop", "task by task", loop, loop.loss, name),
-                by_autograd("batched", "buckets", batched, batched.loss, name),
-            ]
-            found += compared("update-rules", setting, cell, rounds, contenders)
+        for name in RULES:
+            records = compared("update-rules", setting, cell, rounds, with_rule(setting, cell, name))
+            found += [replace(record, engine=f"{record.engine}, {name}") for record in records]
     return found
+
+
+def with_rule(setting: Setting, cell: Cell, rule: str) -> list[Contender]:
+    """Our engines that take a learned update rule, one of `RULES`; the loop is the oracle."""
+    loop = setting.algorithm("loop", cell, rule=RULES[rule])
+    batched = setting.algorithm("batched", cell, rule=RULES[rule])
+    return [
+        by_autograd(LOOP, "task by task", loop, loop.loss),
+        by_autograd("batched", "buckets", batched, batched.loss),
+    ]
 
 
 def _libraries(setting: Setting, cell: Cell) -> tuple[list[Contender], list[Record]]:

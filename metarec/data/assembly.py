@@ -21,17 +21,19 @@ class Side:
         ids: in the original files, each once, shape (n,); row r of `Ratings` is that of ids[r - 1].
         features: attributes, shape (n + 1, ...) each.
         titles: what to call each in print, in the order of the ids; empty: the ids.
+        file: the file that lists them, for messages; empty: none does.
     """
 
     ids: IntArray | Sequence[str]
     features: FeatureTable = field(default_factory=FeatureTable)
     titles: Sequence[str] = ()
+    file: str = ""
 
 
 def listed(table: Table) -> Side:
     """Those that a file lists in the column `id`; every other column is a categorical attribute."""
     ids, rows = table.by_id()
-    return Side(ids, categorical(rows.drop(columns="id")))
+    return Side(ids, categorical(rows.drop(columns="id")), file=table.name)
 
 
 def rated(table: Table, column: str) -> Side:
@@ -85,7 +87,8 @@ def with_tags(items: Side, table: Table, most: int) -> Side:
 def without_repeats(table: Table) -> tuple[Table, str]:
     """The last row of each pair of user and item, and what to say about the others (``""``: there are none)."""
     again = table.rows.duplicated(["user", "item"], keep="last").to_numpy(dtype=bool)
-    note = f"; {again.sum()} ratings left out that a later line replaces" if again.any() else ""
+    left = int(again.sum())
+    note = f"; {left} earlier rating{'s' if left > 1 else ''} of the same pair left out" if left else ""
     return (table.at(np.flatnonzero(~again)) if again.any() else table), note
 
 
@@ -114,7 +117,7 @@ def assemble(
     Raises:
         InputError: a rating is of a user or an item that is not listed, or a pair comes twice.
     """
-    user, item = _rows_of(table, "user", users.ids), _rows_of(table, "item", items.ids)
+    user, item = _rows_of(table, "user", users), _rows_of(table, "item", items)
     _refuse_repeats(table, user * (len(items.ids) + 1) + item)
     columns = table.rows.columns
     part, parts = pd.factorize(table.rows["part"]) if "part" in columns else (None, ())
@@ -137,10 +140,11 @@ def assemble(
     )
 
 
-def _rows_of(table: Table, column: str, ids: IntArray | Sequence[str]) -> IntArray:
-    """The 1-based place in ``ids`` of every id in a column, shape (rows,)."""
-    place = pd.Index(ids).get_indexer(pd.Index(table.rows[column]))
-    table.require(column, place >= 0, f"is not in the file of {column}s")
+def _rows_of(table: Table, column: str, side: Side) -> IntArray:
+    """The 1-based place in the ids of a side of every id in a column, shape (rows,)."""
+    place = pd.Index(side.ids).get_indexer(pd.Index(table.rows[column]))
+    fault = f"is not in {side.file or f'the list of {column}s'}"
+    table.require(column, place >= 0, fault, "correct or remove the line, or add what it names there")
     return (place + 1).astype(np.int64)
 
 

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 LARGEST_MEMBER = 64 * 2**20
 """Bytes; an archive with a larger file is refused, but for data sets that are known to be larger."""
 
+LARGEST_RATINGS = 2**30
+"""Bytes of a file of those; ratings.csv of MovieLens 32M has some 900 million."""
+
 FETCH_SECONDS = 300
 """How long one source may take, and how long another process may wait for it."""
 

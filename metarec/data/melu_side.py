@@ -10,9 +10,12 @@ from metarec.data.ratings import FeatureTable, Ratings, encode, encode_lists, en
 from metarec.data.tables import Table, read_table
 
 LAYOUT_SIDE = ("movies_extrainfos.dat",)
+"""The file, as the paper's code has it."""
+
 COLUMNS = [
     "id", "title", "year", "mpaa", "released", "genres", "directors", "writers", "actors", "plot", "poster"
 ]  # fmt: skip
+"""What its columns hold; it has no header."""
 
 _NOTE = re.compile(r"\([^()]*\)")
 
@@ -49,7 +52,7 @@ def with_melu_side(ratings: Ratings, document: Document) -> Ratings:
 def _films(table: Table, item_ids: tuple[str, ...]) -> pd.DataFrame:
     """The rows of the file in the order of the items, without the unknown one; empty strings where there is none."""
     listed = pd.Series(table.integers("id")).astype(str).isin(item_ids)
-    table.require("id", listed.to_numpy(dtype=bool), "is not in the file of films")
+    table.require("id", listed.to_numpy(dtype=bool), "is no film of the data set")
     ids, films = table.by_id()
     return films.set_axis(ids.astype(str), axis=0).reindex(item_ids[1:], fill_value="")
 

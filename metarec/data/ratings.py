@@ -1,6 +1,7 @@
 """Ratings of one data set, with the features and the original ids of its users and items."""
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,9 @@ import numpy.typing as npt
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+
+CLICKS = (0.0, 1.0)
+"""The scale of implicit feedback: ratings of 1, and 0 for what was not chosen."""
 
 UNKNOWN = ""
 """The attribute value of row 0 and of every value that is missing."""
@@ -65,7 +69,9 @@ class Ratings:
         item_titles: what to call each item in print, first one ``""``.
         user_features: attributes, one row a user.
         item_features: attributes, one row an item.
-        digest: SHA-256 of the file the ratings were read from.
+        digest: SHA-256 that stands for the ratings: of the bytes of the file they were read from, of the digests of
+            several files (`metarec.data.assembly.joint_digest`), and of what was made of these (`derived`). Weights
+            are bound to it. Files that say more of users and items are in it only where the function says so.
         user_titles: what to call each user in print, first one ``""``; empty: the ids.
         part: for data sets published in parts, which of `parts` each rating belongs to, shape (N,), 0..parts - 1;
             null: there are none. `metarec.data.sources.only` takes some of them.
@@ -116,6 +122,19 @@ class Ratings:
             "user_features": self.user_features.schema,
             "item_features": self.item_features.schema,
         }
+
+
+def derived(digest: str, *made: object) -> str:
+    """The digest of what was made of ratings.
+
+    Args:
+        digest: of the ratings.
+        made: words and numbers that say what was made, such as ``"clicks", 4.0``.
+
+    Returns:
+        SHA-256 of those words and the digest between blanks.
+    """
+    return hashlib.sha256(" ".join(map(str, (*made, digest))).encode()).hexdigest()
 
 
 def encode(values: Sequence[str]) -> tuple[IntArray, tuple[str, ...]]:

@@ -1,13 +1,12 @@
 """Data sets, one plain function each; a configuration names the function by its import path."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from metarec.data.fetch import Archive, Download, Package, obtain, read_files
+from metarec.data.fetch import Archive, Download, Package, read_files
 from metarec.data.melu_side import LAYOUT_SIDE, with_melu_side
 from metarec.data.movielens import (
     LAYOUT_1M,
@@ -17,8 +16,8 @@ from metarec.data.movielens import (
     parse_100k,
     parse_100k_atomic,
 )
-from metarec.data.ratings import IntArray, Ratings
-from metarec.data.terms import show_terms
+from metarec.data.ratings import CLICKS, IntArray, Ratings, derived
+from metarec.data.terms import locate
 from metarec.errors import InputError
 
 RATINGS_100K = "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"
@@ -48,7 +47,7 @@ def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings
     """MovieLens 100K: 100,000 ratings of 1,682 films by 943 users, with times in seconds.
 
     Without a path the set is taken from the cache, else from the PyPI package that contains it, else from
-    GroupLens' own archive; both are pinned by SHA-256. See `metarec.data.terms.LICENCE` for the terms of use.
+    GroupLens' own archive; both are pinned by SHA-256. See `metarec.data.terms.TERMS` for the terms of use.
 
     Args:
         path: folder with u.data, u.user and u.item, or ml-100k.zip, or the wheel recbole-1.2.1.
@@ -61,7 +60,7 @@ def movielens_100k(path: str | None = None, cache: str | None = None) -> Ratings
     Raises:
         InputError: no source serves the set, or a file has a fault.
     """
-    where, source = _locate("movielens-100k", ARCHIVES_100K, path, cache)
+    where, source = locate("movielens-100k", path, ARCHIVES_100K, cache)
     files = read_files(where, (LAYOUT_100K, LAYOUT_100K_ATOMIC))
     original = files[0].name.endswith(LAYOUT_100K[0])
     ratings = (parse_100k if original else parse_100k_atomic)(files, source)
@@ -74,7 +73,7 @@ def movielens_1m(path: str | None = None, cache: str | None = None, side: str | 
     """MovieLens 1M: 1,000,209 ratings of 3,706 films (3,883 are listed) by 6,040 users.
 
     Without a path the set is taken from the cache, else from GroupLens' archive, pinned by SHA-256. See
-    `metarec.data.terms.LICENCE` for the terms of use.
+    `metarec.data.terms.TERMS` for the terms of use.
 
     Args:
         path: folder with ratings.dat, users.dat and movies.dat, or ml-1m.zip.
@@ -91,7 +90,7 @@ def movielens_1m(path: str | None = None, cache: str | None = None, side: str | 
     Raises:
         InputError: no source serves the set, or a file has a fault.
     """
-    where, source = _locate("movielens-1m", ARCHIVES_1M, path, cache)
+    where, source = locate("movielens-1m", path, ARCHIVES_1M, cache)
     ratings = parse_1m(read_files(where, (LAYOUT_1M,)), source)
     if side is None:
         return ratings
@@ -123,7 +122,7 @@ def swapped(ratings: Ratings) -> Ratings:
         item_titles=ratings.user_titles or ratings.user_ids,
         user_features=ratings.item_features,
         item_features=ratings.user_features,
-        digest=hashlib.sha256(f"swapped {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "swapped"),
     )
 
 
@@ -146,14 +145,15 @@ def clicks(ratings: Ratings, threshold: float = 4.0) -> Ratings:
     """
     kept = np.flatnonzero(ratings.rating >= threshold)
     if not len(kept):
-        raise InputError(f"threshold {threshold}: no rating of {ratings.name} is as high; its scale is {ratings.scale}")
+        cure = f"give a threshold up to {ratings.rating.max():g}, or leave `clicks` out"
+        raise InputError(f"threshold {threshold:g}: no rating of {ratings.name} is as high; {cure}")
     return dataclasses.replace(
         ratings.at(kept),
         name=f"{ratings.name}-clicks",
         source=f"{ratings.source}; clicks: the {len(kept)} of {len(ratings)} ratings >= {threshold:g}",
         rating=np.ones(len(kept), dtype=np.float32),
-        scale=(0.0, 1.0),
-        digest=hashlib.sha256(f"clicks {float(threshold)} {ratings.digest}".encode()).hexdigest(),
+        scale=CLICKS,
+        digest=derived(ratings.digest, "clicks", float(threshold)),
     )
 
 
@@ -171,19 +171,29 @@ def only(ratings: Ratings, parts: Sequence[str]) -> Ratings:
     Raises:
         InputError: there is no such part.
     """
-    wrong = [name for name in parts if name not in ratings.parts]
-    if ratings.part is None or wrong or not parts:
-        allowed = ", ".join(ratings.parts) or "none, it is not published in parts"
-        raise InputError(f"parts {list(parts)}: {ratings.name} has other parts; allowed: {allowed}")
+    part = _part(ratings, parts)
     numbers = sorted({ratings.parts.index(name) for name in parts})
     names = "+".join(ratings.parts[number] for number in numbers)
-    kept = np.flatnonzero(np.isin(ratings.part, numbers))
+    kept = np.flatnonzero(np.isin(part, numbers))
     return dataclasses.replace(
         ratings.at(kept),
         name=f"{ratings.name}-{names}",
         source=f"{ratings.source}; {names}: {len(kept)} of {len(ratings)} ratings",
-        digest=hashlib.sha256(f"only {names} {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "only", names),
     )
+
+
+def _part(ratings: Ratings, parts: Sequence[str]) -> IntArray:
+    """Which part each rating belongs to; raises InputError on parts that the data set does not have, and on none."""
+    allowed = ", ".join(ratings.parts)
+    if ratings.part is None:
+        raise InputError(f"parts {list(parts)}: {ratings.name} is not published in parts; leave `only` out")
+    if not parts:
+        raise InputError(f"parts []: nothing of {ratings.name} would be left; give some of {allowed}")
+    wrong = [name for name in parts if name not in ratings.parts]
+    if wrong:
+        raise InputError(f"parts {wrong}: {ratings.name} has no such parts; allowed: {allowed}")
+    return ratings.part
 
 
 def describe(ratings: Ratings) -> dict[str, object]:
@@ -220,10 +230,3 @@ def describe(ratings: Ratings) -> dict[str, object]:
 
 def _counted(part: IntArray, parts: Sequence[str]) -> dict[str, int]:
     return dict(zip(parts, np.bincount(part, minlength=len(parts)).tolist(), strict=True))
-
-
-def _locate(name: str, archives: tuple[Archive, ...], path: str | None, cache: str | None) -> tuple[Path, str]:
-    """Where the data set lies and which source that is; shows the terms of use once."""
-    found = obtain(name, archives, cache) if path is None else (Path(path).expanduser(), f"path {path}")
-    show_terms(name, cache)
-    return found

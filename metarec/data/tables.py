@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 import numpy as np
@@ -31,26 +31,29 @@ class Table:
         first_line: number of the line that holds row 0.
         rows: one column an attribute, of strings, or of numbers in a file of ratings.
         lines: number of each row's line, shape (rows,); null: one line after the other.
+        header: what the file itself calls its columns, for messages; those that it does not name go by ours.
     """
 
     name: str
     first_line: int
     rows: pd.DataFrame
     lines: IntArray | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
 
     def line(self, row: int) -> int:
         """Number of the line that holds a row."""
         return row + self.first_line if self.lines is None else int(self.lines[row])
 
-    def require(self, column: str, good: BoolArray, fault: str) -> None:
-        """Raise an InputError that names the first row that is not good, what stands there, and the fault."""
+    def require(self, column: str, good: BoolArray, fault: str, cure: str = "correct or remove the line") -> None:
+        """Raise an InputError that names the first row that is not good, what stands there, the fault and the cure."""
         if good.all():
             return
         row = int(np.argmin(good))
         value = str(self.rows[column].iloc[row])[:40]
         others = len(good) - int(good.sum()) - 1
         more = f" (and {others} more lines)" if others else ""
-        raise InputError(f"{self.name}:{self.line(row)}: {column} {value!r} {fault}{more}; correct or remove the line")
+        called = self.header.get(column, column)
+        raise InputError(f"{self.name}:{self.line(row)}: {called} {value!r} {fault}{more}; {cure}")
 
     def integers(self, column: str) -> IntArray:
         """A column as whole numbers, shape (rows,); raises InputError if one is not."""
@@ -64,7 +67,8 @@ class Table:
         numbers = pd.to_numeric(self.rows["rating"], errors="coerce")
         stars: np.typing.NDArray[np.float64] = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
         kind = "a whole number" if step == 1 else f"a multiple of {step:g}"
-        self.require("rating", _on_scale(stars, scale, step), f"is not {kind} from {scale[0]:g} to {scale[1]:g}")
+        among = f"from {scale[0]:g} to {scale[1]:g}" if scale[1] < np.inf else f">= {scale[0]:g}"
+        self.require("rating", _on_scale(stars, scale, step), f"is not {kind} {among}")
         return stars
 
     def by_id(self) -> tuple[IntArray, pd.DataFrame]:
@@ -84,7 +88,6 @@ def read_table(
     document: Document,
     columns: Sequence[str],
     separator: str,
-    first_line: int = 1,
     encoding: str = "latin-1",
     header: str | None = None,
 ) -> Table:
@@ -94,7 +97,6 @@ def read_table(
         document: the file; a byte order mark makes it UTF-8, and lines may end with CR LF.
         columns: what each column holds.
         separator: what stands between columns.
-        first_line: number of the document's first line in the file it comes from.
         encoding: of a file without a byte order mark.
         header: what must stand in the first line; null: the first line is a row.
 
@@ -104,8 +106,16 @@ def read_table(
     Raises:
         InputError: the file is empty, cut off, not text, or a line has another number of columns.
     """
-    data, encoding, first_line = _content(document, first_line, encoding, header)
-    return Table(document.name, first_line, _strings(document.name, data, columns, separator, first_line, encoding))
+    data, encoding, first_line = _content(document, encoding, header)
+    rows = _strings(document.name, data, columns, separator, first_line, encoding)
+    return Table(document.name, first_line, rows, header=_called(columns, header, separator))
+
+
+def read_lines(document: Document, encoding: str = "latin-1", header: str | None = None) -> Table:
+    """Read a text file into one column of strings, `line`, for formats that have no separator; see `read_table`."""
+    data, encoding, first_line = _content(document, encoding, header)
+    lines = _decoded(document.name, data, encoding, first_line).removesuffix("\n").split("\n")
+    return Table(document.name, first_line, pd.DataFrame({"line": lines}, dtype=str))
 
 
 def read_ratings(
@@ -114,7 +124,6 @@ def read_ratings(
     separator: str,
     scale: tuple[float, float],
     step: float = 1.0,
-    first_line: int = 1,
     header: str | None = None,
 ) -> Table:
     """Read a file of ratings into columns of numbers, piece by piece, so that it may have many millions of lines.
@@ -126,7 +135,6 @@ def read_ratings(
         separator: what stands between columns.
         scale: lowest and highest rating.
         step: a rating is a multiple of it.
-        first_line: number of the document's first line in the file it comes from.
         header: what must stand in the first line; null: the first line is a row.
 
     Returns:
@@ -135,15 +143,17 @@ def read_ratings(
     Raises:
         InputError: as `read_table`, or a value is no such number.
     """
-    data, _, first_line = _content(document, first_line, "latin-1", header)
+    data, _, first_line = _content(document, "latin-1", header)
+    called = _called(columns, header, separator)
     pieces, line = [], first_line
     for piece in _pieces(data):
         rows = _numbers(document.name, piece, columns, separator, line)
         if rows is None or not _on_scale(rows["rating"].to_numpy(), scale, step).all():
-            rows = _named_fault(document.name, piece, columns, separator, line, scale, step)
+            strings = _strings(document.name, piece, columns, separator, line, "latin-1")
+            rows = _by_value(Table(document.name, line, strings, header=called), scale, step)
         pieces.append(rows.astype({"rating": "float32"}))
         line += piece.count(b"\n")
-    return Table(document.name, first_line, pd.concat(pieces, ignore_index=True))
+    return Table(document.name, first_line, pd.concat(pieces, ignore_index=True), header=called)
 
 
 def read_quoted(document: Document, columns: Sequence[str], header: str) -> Table:
@@ -160,7 +170,7 @@ def read_quoted(document: Document, columns: Sequence[str], header: str) -> Tabl
     Raises:
         InputError: as `read_table`, or quotes are not closed.
     """
-    data, encoding, first_line = _content(document, 1, "utf-8", header)
+    data, encoding, first_line = _content(document, "utf-8", header)
     reader = csv.reader(io.StringIO(_decoded(document.name, data, encoding, first_line), newline=""), strict=True)
     try:
         found = [(reader.line_num + first_line - 1, row) for row in reader]
@@ -171,12 +181,19 @@ def read_quoted(document: Document, columns: Sequence[str], header: str) -> Tabl
         if len(row) != len(columns):
             _refuse_columns(document.name, line, len(row), len(columns), ",")
     rows = pd.DataFrame([row for _, row in found], columns=list(columns), dtype=str)
-    return Table(document.name, first_line, rows, np.array([line for line, _ in found], dtype=np.int64))
+    lines = np.array([line for line, _ in found], dtype=np.int64)
+    return Table(document.name, first_line, rows, lines, _called(columns, header, ","))
 
 
-def _content(document: Document, first_line: int, encoding: str, header: str | None) -> tuple[bytes, str, int]:
+def _called(columns: Sequence[str], header: str | None, separator: str) -> dict[str, str]:
+    """What the header calls each column; a type that it adds behind a colon, as in RecBole's files, is left out."""
+    names = header.split(separator) if header else []
+    return {column: name.rpartition(":")[0] or name for column, name in zip(columns, names, strict=False)}
+
+
+def _content(document: Document, encoding: str, header: str | None) -> tuple[bytes, str, int]:
     """The lines behind the header, their encoding, and the number of the first one."""
-    data = document.data
+    data, first_line = document.data, 1
     if data.startswith(b"\xef\xbb\xbf"):
         data, encoding = data[3:], "utf-8"
     data = data.replace(b"\r\n", b"\n")
@@ -185,8 +202,8 @@ def _content(document: Document, first_line: int, encoding: str, header: str | N
         if found.rstrip() != header.encode():
             start = found[:80].decode("latin-1")
             cure = f"the first line must be {header!r}; get the data set as published"
-            raise InputError(f"{document.name}:{first_line}: {start!r} is another header; {cure}")
-        first_line += 1
+            raise InputError(f"{document.name}:1: {start!r} is another header; {cure}")
+        first_line = 2
     if not data.strip():
         raise InputError(f"{document.name} is empty; get a whole copy")
     if b"\0" in data:
@@ -243,18 +260,9 @@ def _numbers(name: str, data: bytes, columns: Sequence[str], separator: str, lin
     return rows
 
 
-def _named_fault(
-    name: str,
-    data: bytes,
-    columns: Sequence[str],
-    separator: str,
-    line: int,
-    scale: tuple[float, float],
-    step: float,
-) -> pd.DataFrame:
-    """The rows as numbers, value by value, so that the first fault is named."""
-    table = Table(name, line, _strings(name, data, columns, separator, line, "latin-1"))
-    numbers = {column: table.integers(column) for column in columns if column in ("user", "item", "time")}
+def _by_value(table: Table, scale: tuple[float, float], step: float) -> pd.DataFrame:
+    """The rows of strings as numbers, value by value: slow, but the first that is none is named."""
+    numbers = {column: table.integers(column) for column in table.rows.columns if column in ("user", "item", "time")}
     return table.rows.assign(**numbers, rating=table.stars(scale, step))
 
 
@@ -276,6 +284,6 @@ def _separated(name: str, data: bytes, wanted: int, separator: str, first_line: 
 
 
 def _refuse_columns(name: str, line: int, found: int, wanted: int, separator: str) -> NoReturn:
-    what = f"{found} column{'s' if found > 1 else ''} instead of {wanted}"
+    what = f"{found} column{'s' * (found != 1)} instead of {wanted}"
     between = _NAMES.get(separator, separator)
     raise InputError(f"{name}:{line}: {what} separated by {between}; correct or remove the line")

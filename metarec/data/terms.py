@@ -3,23 +3,29 @@
 import sys
 from pathlib import Path
 
-from metarec.data.fetch import cache_folder
+from metarec.data.fetch import Archive, cache_folder, obtain
 from metarec.errors import InputError
 
-_TERMS = (
+_FIRST_TERMS = (
     "was collected by GroupLens at the University of Minnesota and may be used for research. Do not pass the "
     "data on, do not use it commercially without GroupLens' permission, and do not suggest that the "
     "university or GroupLens endorses what you do with it. Publications that use it acknowledge it: F. M. "
     "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
     "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
 )
-_LATER_TERMS = _TERMS.replace("Do not pass the data on, do", "Pass the data on under the same terms only, do")
+_LATER_TERMS = (
+    "was collected by GroupLens at the University of Minnesota and may be used for research. Pass the data on "
+    "under the same terms only, do not use it commercially without GroupLens' permission, and do not suggest that the "
+    "university or GroupLens endorses what you do with it. Publications that use it acknowledge it: F. M. "
+    "Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
+    "Interactive Intelligent Systems 5(4), https://doi.org/10.1145/2827872"
+)
 _MOVIELENS = "https://grouplens.org/datasets/movielens/"
-LICENCE = {
-    "movielens-100k": f"MovieLens 100K {_TERMS}",
-    "movielens-1m": f"MovieLens 1M {_TERMS}",
+TERMS = {
+    "movielens-100k": f"MovieLens 100K {_FIRST_TERMS}",
+    "movielens-1m": f"MovieLens 1M {_FIRST_TERMS}",
     "movielens-latest-small": f"MovieLens latest-small {_LATER_TERMS}",
-    "movielens-10m": f"MovieLens 10M {_TERMS}",
+    "movielens-10m": f"MovieLens 10M {_FIRST_TERMS}",
     "movielens-20m": f"MovieLens 20M {_LATER_TERMS}",
     "movielens-25m": f"MovieLens 25M {_LATER_TERMS}",
     "movielens-32m": f"MovieLens 32M {_LATER_TERMS}",
@@ -73,35 +79,40 @@ PAGE: dict[str, str] = {
 """By data set, the page it is had from."""
 
 
-def located(name: str, path: str | None) -> tuple[Path, str]:
-    """Where a data set lies that is given by its path only, and which source that is; shows the terms of use once.
+def locate(
+    name: str, path: str | None, archives: tuple[Archive, ...] = (), cache: str | None = None
+) -> tuple[Path, str]:
+    """Where a data set lies: where the user says, else in an archive that is fetched; prints its terms of use once.
 
     Args:
-        name: the data set.
-        path: its folder or archive, as the user gave it.
+        name: the data set, a key of `TERMS`.
+        path: its folder or archive, as the user gave it; null: it is fetched.
+        archives: what it can be fetched as; empty: it is had by its path only.
+        cache: folder for what is fetched, and for the mark that the terms were shown; null: the default.
+
+    Returns:
+        The folder or archive, and which source that is, for people to read.
 
     Raises:
-        InputError: there is no path.
+        InputError: there is no path, and nothing is fetched, or nothing can be.
     """
-    if path is None:
-        cure = f"get it from {PAGE[name]} and give its folder or archive as path"
-        raise InputError(f"{name} has no archive to fetch it from; {cure}")
-    show_terms(name)
-    return Path(path).expanduser(), f"path {path}"
-
-
-def show_terms(name: str, cache: str | None = None) -> None:
-    """Print the terms of use of a data set to the standard error, the first time only; see `show_licence_once`."""
-    terms = show_licence_once(name, cache)
+    if path is not None:
+        found = Path(path).expanduser(), f"path {path}"
+    elif archives:
+        found = obtain(name, archives, cache)
+    else:
+        raise InputError(f"{name} is not fetched; get it from {PAGE[name]} and give its folder or archive as path")
+    terms = unseen_terms(name, cache)
     if terms:
         print(terms, file=sys.stderr)
+    return found
 
 
-def show_licence_once(name: str, cache: str | None = None) -> str | None:
-    """Give the terms of use of a data set the first time they are asked for.
+def unseen_terms(name: str, cache: str | None = None) -> str | None:
+    """The terms of use of a data set, the first time that they are asked for.
 
     Args:
-        name: the data set, as in `Ratings.name`.
+        name: the data set, a key of `TERMS`.
         cache: the cache folder, where a marker file remembers it; where it cannot be written, every time is
             the first.
 
@@ -111,8 +122,8 @@ def show_licence_once(name: str, cache: str | None = None) -> str | None:
     Raises:
         InputError: there is no such data set.
     """
-    if name not in LICENCE:
-        raise InputError(f"no terms of use for {name!r}; allowed: {', '.join(LICENCE)}")
+    if name not in TERMS:
+        raise InputError(f"no terms of use for {name!r}; allowed: {', '.join(TERMS)}")
     marker = cache_folder(cache) / name / "licence-shown"
     try:
         marker.parent.mkdir(parents=True, exist_ok=True)
@@ -122,4 +133,4 @@ def show_licence_once(name: str, cache: str | None = None) -> str | None:
             return None
     except OSError:
         pass
-    return LICENCE[name]
+    return TERMS[name]

@@ -78,6 +78,24 @@ class Dense(nn.Linear):
         return dense(input, self.weight, self.bias)
 
 
+def _require_names(features: Sequence[str], there: Sequence[str]) -> None:
+    """Refuse features that are not there or come twice, and names that a table, a parameter of torch, cannot have.
+
+    Raises:
+        InputError: names them.
+    """
+    unknown = [name for name in features if name not in there]
+    if unknown:
+        raise InputError(f"features {unknown} are not in the data; there are {there}")
+    if len(set(features)) < len(features):
+        raise InputError(f"features {list(features)}: one comes twice; give each once")
+    taken = nn.ParameterDict()
+    wrong = [name for name in features if name in ("", "id") or "." in name or hasattr(taken, name)]
+    if wrong:
+        which = "`id`, one with a dot, or a word of torch's"
+        raise InputError(f"features {wrong}: a net's table cannot have that name ({which}); rename them in the data")
+
+
 class Embedder(nn.Module):
     """Vectors of users or items: the sum of an id vector and one vector per attribute.
 
@@ -92,6 +110,9 @@ class Embedder(nn.Module):
         ids: whether each row has a vector of its own; no for users, who are new.
         std: standard deviation of the initial vectors.
         sparse: whether gradients of tables that are looked up hold the rows in use only; see `metarec.optim`.
+
+    Raises:
+        InputError: a feature is not in the data, comes twice, or has a name that no table can have.
 
     Attributes:
         codes: names of the tables of which a row takes one entry.
@@ -114,9 +135,7 @@ class Embedder(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {**schema["categorical"], **schema["multi_hot"], **schema.get("lists", {})}
-        unknown = [name for name in features if name not in sizes]
-        if unknown:
-            raise InputError(f"features {unknown} are not in the data; there are {sorted(sizes)}")
+        _require_names(features, sorted(sizes))
         self.width, self.sparse = width, sparse
         self.codes = [name for name in features if name in schema["categorical"]] + (["id"] if ids else [])
         self.sets = [name for name in features if name in schema["multi_hot"]]
@@ -136,7 +155,9 @@ class Embedder(nn.Module):
             self.register_buffer(f"list_{name}", torch.zeros(rows, schema["longest"][name], dtype=torch.int64))
 
     def fill(self, features: FeatureTable, known: Tensor) -> None:
-        """Take over the attributes; rows that are not known, and values that no known row has, become unknown.
+        """Take over the attributes; ids of rows that are not known, and values that no known row has, become unknown.
+
+        A row that is not known keeps the values that some known row has: they are what is known of a new user or item.
 
         Args:
             features: attributes of all rows.

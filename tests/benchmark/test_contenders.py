@@ -57,6 +57,34 @@ def test_a_contender_that_computes_something_else_is_refused(
         contenders.check([oracle, changed(setting, change)], batch)
 
 
+@pytest.mark.parametrize("name", list(training.RULES))
+def test_learned_rules_compute_the_same_in_both_engines(setting: Setting, batch: TaskBatch, name: str) -> None:
+    contenders.check(training.with_rule(setting, Cell("decision", 2, 2), name), batch)
+
+
+@pytest.mark.parametrize("name", list(training.RULES))
+@pytest.mark.parametrize("group", ["net.", contenders.RULE])
+def test_an_error_in_the_gradient_of_a_rule_or_of_the_net_is_refused(
+    setting: Setting, batch: TaskBatch, name: str, group: str
+) -> None:
+    """Kronecker's gradients are 0.08 of the net's, Meta-Curvature's 0.03: of both, an error of 1e-4 is not 1e-5."""
+    loop, batched = training.with_rule(setting, Cell("decision", 2, 1), name)
+    right = loop.outcome(batch)
+    wrong = {key: value * (1.0001 if key.startswith(group) else 1.0) for key, value in right.gradient.items()}
+    assert wrong.keys() == right.gradient.keys()
+    assert any(key.startswith(group) and value.any() for key, value in wrong.items())
+    odd = batched._replace(outcome=lambda batch: contenders.Outcome(right.loss, wrong))
+    with pytest.raises(InputError, match=r"computes something else than loop: .* meta-gradient by 1\.0e-04"):
+        contenders.check([loop, odd], batch)
+
+
+def test_a_missing_gradient_and_nan_are_infinitely_far_and_nan() -> None:
+    one, nan = torch.ones(2), torch.tensor([1.0, torch.nan])
+    assert contenders.difference({"net.a": one}, {"net.a": one, "rule.b": one}) == float("inf")
+    for found in ({"net.a": nan, "rule.b": one}, {"net.a": one, "rule.b": nan}):
+        assert np.isnan(contenders.difference(found, {"net.a": one, "rule.b": one}))
+
+
 def test_first_order_passes_for_second_order_nowhere(setting: Setting, batch: TaskBatch) -> None:
     second, first = (contenders.engine(setting, Cell("decision", order, 1), "loop", "task by task") for order in (2, 1))
     with pytest.raises(InputError, match="something else"):

@@ -50,8 +50,10 @@ def test_without_times_and_with_parts():
 
 
 def test_ids_that_are_not_listed_and_pairs_that_come_twice_are_named():
-    with pytest.raises(InputError, match="x:4: item '9' is not in the file of items"):
+    with pytest.raises(InputError, match="x:4: item '9' is not in the list of items; "):
         assembled(table(), items=Side(np.array([5])))
+    with pytest.raises(InputError, match=r"x:4: item '9' is not in films\.txt; .*, or add what it names there"):
+        assembled(table(), items=Side(np.array([5]), file="films.txt"))
     with pytest.raises(InputError, match="x:4: user '7' rates item 5 again after line 2"):
         assembled(table(item=[5, 5, 5]))
 
@@ -59,7 +61,8 @@ def test_ids_that_are_not_listed_and_pairs_that_come_twice_are_named():
 def test_of_repeats_the_last_one_counts():
     left, note = without_repeats(table(item=[5, 5, 5]))
     assert (left.rows["rating"].tolist(), left.line(0), left.line(1)) == ([2, 3], 3, 4)
-    assert note == "; 1 ratings left out that a later line replaces"
+    assert note == "; 1 earlier rating of the same pair left out"
+    assert without_repeats(table(user=[7, 7, 7], item=[5, 5, 5]))[1] == "; 2 earlier ratings of the same pair left out"
     assert without_repeats(table())[1] == ""
     assert len(assembled(left)) == 2
 

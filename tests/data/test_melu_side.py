@@ -68,7 +68,7 @@ def test_nothing_else_changes(tmp_path: Path) -> None:
     [
         ("", r"movies_extrainfos\.dat is empty"),
         (SIDE + SIDE[: SIDE.index("1::Toy")], r"dat:4: id '7' is listed twice"),
-        (SIDE.replace("3::Café", "4::Café"), r"dat:3: id '4' is not in the file of films"),
+        (SIDE.replace("3::Café", "4::Café"), r"dat:3: id '4' is no film of the data set"),
         (SIDE.replace("3::Café", "x::Café"), r"dat:3: id 'x' is not a whole number"),
         (SIDE.replace("Drama::", "Drama "), r"dat:3: 10 columns instead of 11 separated by ::"),
         (SIDE[:-8], r"dat:3: the file ends in the middle of this line"),

@@ -1,5 +1,6 @@
 """MovieLens 100K and 1M from tiny fakes in the real formats."""
 
+import dataclasses
 import hashlib
 import zipfile
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metarec.data.ratings import FeatureTable, Ratings
 from metarec.data.sources import describe, movielens_1m, movielens_100k
 from metarec.errors import InputError
+from tests.data.sets.fakes import written
 
 HEADERS = {
     "inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n",
@@ -77,17 +80,41 @@ def genres(ratings, row):
 
 
 def assert_same(one, other):
-    for name in ("user", "item", "rating", "time"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    for name in ("name", "scale", "user_ids", "item_ids", "item_titles", "digest"):
-        assert getattr(one, name) == getattr(other, name)
+    """All that two data sets hold is the same, but for where they were read from."""
+    for field in dataclasses.fields(Ratings):
+        if field.name not in ("source", "user_features", "item_features"):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)
     for side in ("user_features", "item_features"):
         first, second = getattr(one, side), getattr(other, side)
         assert first.values == second.values
-        for kind in ("categorical", "multi_hot"):
+        for kind in ("categorical", "multi_hot", "lists"):
             assert getattr(first, kind).keys() == getattr(second, kind).keys()
             for name, array in getattr(first, kind).items():
                 np.testing.assert_array_equal(array, getattr(second, kind)[name])
+
+
+def test_data_sets_that_differ_in_anything_are_not_the_same(tmp_path):
+    ratings = movielens_1m(write_1m(tmp_path))
+    rich = dataclasses.replace(
+        ratings, part=np.array([0, 1]), parts=("a", "b"), item_features=FeatureTable(lists={"actor": np.zeros((4, 2))})
+    )
+    assert_same(rich, dataclasses.replace(rich, source="elsewhere"))
+    lists = FeatureTable(lists={"actor": np.eye(4, 2)})
+    for other in ({"part": None}, {"part": np.array([1, 0])}, {"parts": ("a", "c")}, {"item_features": lists}):
+        with pytest.raises(AssertionError):
+            assert_same(rich, dataclasses.replace(rich, **other))
+
+
+def test_atomic_files_with_other_fields_are_refused(tmp_path):
+    changed = {**ATOMIC, "ml-100k.user": ATOMIC["ml-100k.user"].replace("age:token\tgender", "gender:token\tage")}
+    folder = written(changed, tmp_path)
+    with pytest.raises(
+        InputError, match=r"ml-100k\.user:1: .* is another header; the first line must be 'user_id:token"
+    ):
+        movielens_100k(folder)
+    written({"ml-100k.user": ATOMIC["ml-100k.user"] + "4\t3.5\tM\twriter\t1\n"}, tmp_path)
+    with pytest.raises(InputError, match=r"ml-100k\.user:5: age '3\.5' is not an age in years"):
+        movielens_100k(folder)
 
 
 def test_100k_from_its_original_files(tmp_path):
@@ -179,8 +206,8 @@ BAD_DATA = {
     "column too many": ("2\t2\t3\t1\t9\n", r"u\.data:4: 5 columns instead of 4"),
     "blank line": ("\n2\t2\t3\t1\n", r"u\.data:4: 1 column instead of 4"),
     "cut line": ("2\t2\t3\t8812", r"u\.data:4: the file ends in the middle"),
-    "unknown user": ("99\t2\t3\t1\n", r"u\.data:4: user '99' is not in the file of users"),
-    "unknown item": ("2\t99\t3\t1\n", r"u\.data:4: item '99' is not in the file of items"),
+    "unknown user": ("99\t2\t3\t1\n", r"u\.data:4: user '99' is not in .*u\.user; .* or add what it names there"),
+    "unknown item": ("2\t99\t3\t1\n", r"u\.data:4: item '99' is not in .*u\.item; "),
     "again": ("10\t2\t4\t1\n", r"u\.data:4: user '10' rates item 2 again after line 1"),
     "two": ("2\t2\t7\t1\n2\t5\t8\t1\n", r"u\.data:4: rating '7' .* \(and 1 more lines?\)"),
     "bytes": ("2\t2\t\0\t1\n", r"u\.data is not a text file"),

@@ -150,7 +150,8 @@ def test_weights_trained_on_users_are_not_taken_for_weights_trained_on_items(tmp
 def test_ratings_swapped_twice_are_what_they_were(tmp_path):
     ratings = movielens_100k(write_100k(tmp_path))
     again = swapped(swapped(ratings))
-    assert_same(dataclasses.replace(again, name=ratings.name, digest=ratings.digest), ratings)
+    assert again.user_titles == ratings.user_ids  # which is what no titles stand for
+    assert_same(dataclasses.replace(again, name=ratings.name, digest=ratings.digest, user_titles=()), ratings)
 
 
 def test_clicks_are_the_high_ratings(tmp_path):
@@ -165,8 +166,12 @@ def test_clicks_are_the_high_ratings(tmp_path):
     assert len({ratings.digest, chosen.digest, clicks(ratings).digest}) == 3
     assert len(clicks(ratings)) == 1
     assert clicks(swapped(ratings)).user.tolist() == [4]
-    with pytest.raises(InputError, match=r"threshold 6.0: no rating of .* is as high; its scale is \(1.0, 5.0\)"):
+    with pytest.raises(
+        InputError, match=r"threshold 6: no rating of .* is as high; give a threshold up to 5, or leave"
+    ):
         clicks(ratings, 6.0)
+    with pytest.raises(InputError, match=r"-clicks is as high; give a threshold up to 1, or leave `clicks` out"):
+        clicks(chosen)
 
 
 def test_only_some_parts_are_kept(tmp_path):
@@ -183,7 +188,9 @@ def test_only_some_parts_are_kept(tmp_path):
     assert "parts" not in describe(ratings)
     with pytest.raises(InputError, match=r"parts \['third'\]: .* allowed: first, second"):
         only(parted, ["third"])
-    with pytest.raises(InputError, match="not published in parts"):
+    with pytest.raises(InputError, match=r"parts \[\]: nothing of .* would be left; give some of first, second"):
+        only(parted, [])
+    with pytest.raises(InputError, match="not published in parts; leave `only` out"):
         only(ratings, ["second"])
 
 

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from metarec.data import tables
 from metarec.data.fetch import Document
-from metarec.data.tables import Table, read_quoted, read_ratings, read_table
+from metarec.data.tables import Table, read_lines, read_quoted, read_ratings, read_table
 from metarec.errors import InputError
 
 COLUMNS = ["user", "item", "rating", "time"]
@@ -31,7 +32,7 @@ def test_pieces_change_nothing(monkeypatch, piece):
     whole = ratings("".join(lines))
     monkeypatch.setattr(tables, "PIECE", piece)
     assert ratings("".join(lines)).rows.equals(whole.rows)
-    with pytest.raises(InputError, match=r"r\.csv:65: rating '9' is not a multiple of 0\.5 from 0\.5 to 5"):
+    with pytest.raises(InputError, match=r"r\.csv:65: r '9' is not a multiple of 0\.5 from 0\.5 to 5"):
         ratings("u,i,r,t\n" + "".join(lines) + "1,1,9,1\n", header="u,i,r,t")
     with pytest.raises(InputError, match=r"r\.csv:11: 1 column instead of 4 separated by commas"):
         ratings("".join([*lines[:10], "\n", *lines[10:]]))
@@ -65,8 +66,33 @@ def test_another_header_is_refused_and_counts_as_a_line():
         read_table(Document("x", b"a,b\n"), ["a", "b"], ",", header="a,b")
 
 
+def test_messages_name_the_columns_as_the_file_does():
+    text, columns = "userID\tartistID\tweight\n1\t2\t0\n", ["user", "item", "rating"]
+    document = Document("x", text.encode())
+    with pytest.raises(InputError, match=r"x:2: weight '0' is not a whole number >= 1; correct or remove the line"):
+        read_ratings(document, columns, "\t", (1, np.inf), header="userID\tartistID\tweight")
+    table = read_table(document, columns, "\t", header="userID\tartistID\tweight")
+    with pytest.raises(InputError, match="x:2: artistID '2' is unheard of; listen again"):
+        table.require("item", np.array([False]), "is unheard of", "listen again")
+    typed = read_table(
+        Document("x", b"id:token\tname:token_seq\n1\ta\n"), ["id", "n"], "\t", header="id:token\tname:token_seq"
+    )
+    assert typed.header == {"id": "id", "n": "name"}
+    quoted = read_quoted(Document("x", b"movieId,title\n1,a\n1,b\n"), ["id", "title"], "movieId,title")
+    with pytest.raises(InputError, match="x:3: movieId '1' is listed twice"):
+        quoted.by_id()
+
+
+def test_lines_are_read_whole():
+    document = Document("x", "head\n1\t2,3\n\n\u00e9 |\r\n".encode())
+    table = read_lines(document, encoding="utf-8", header="head")
+    assert (table.rows["line"].tolist(), table.line(2)) == (["1\t2,3", "", "\u00e9 |"], 4)
+    with pytest.raises(InputError, match="x:1: 'head' is another header"):
+        read_lines(document, header="body")
+
+
 def test_rows_that_are_taken_keep_their_lines():
-    table = read_table(Document("x", b"a\nb\nc\nd\n"), ["id"], ",", first_line=3)
+    table = Table("x", 3, pd.DataFrame({"id": list("abcd")}))
     for some in (table.at(np.array([3, 1])), table.at(np.array([1, 3, 2])).at(np.array([1, 0]))):
         assert (some.rows["id"].tolist(), some.line(0), some.line(1)) == (["d", "b"], 6, 4)
         with pytest.raises(InputError, match="x:4: id 'b' is wrong"):

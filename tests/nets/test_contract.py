@@ -149,6 +149,7 @@ def test_dropout_acts_in_training_alone(kind: str, ratings: Ratings, batch: Task
         ({"mlp": 0}, "mlp 0: give a number >= 1"),
         ({"std": -1.0}, "std -1.0: give a number >= 0"),
         ({"user_features": ["height"]}, r"\['height'\] are not in the data; there are \['group'\]"),
+        ({"user_features": ["group", "group"]}, r"\['group', 'group'\]: one comes twice; give each once"),
         ({"hidden": []}, "hidden 0: give a number >= 1"),
         ({"dropout": 1.0}, "dropout 1.0: give a share >= 0 and < 1"),
         ({"cross": ["year"]}, r"cross \['year'\]: give some of item_features \['genre'\]"),
@@ -160,3 +161,13 @@ def test_what_it_cannot_be_made_of_is_refused(kind: str, ratings: Ratings, optio
     arguments = {"user_features": ["group"], "item_features": ["genre"], **options}
     with pytest.raises(InputError, match=message):
         KINDS[kind](ratings.schema, **arguments)
+
+
+@pytest.mark.parametrize("name", ["type", "values", "float", "id", "a.b", ""])
+def test_attributes_whose_name_no_table_can_have_are_refused(ratings: Ratings, kind: str, name: str) -> None:
+    """The fields of RecBole's files are free text; torch would end in a KeyError, and `id` is the table of ids."""
+    table = ratings.user_features
+    named = replace(table, categorical={name: table.categorical["group"]}, values={name: table.values["group"]})
+    with pytest.raises(InputError, match=r"a net's table cannot have that name .*; rename them in the data") as error:
+        TINY[kind](replace(ratings, user_features=named), user_features=[name])
+    assert repr([name]) in str(error.value)

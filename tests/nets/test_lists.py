@@ -98,9 +98,14 @@ def test_sparse_gradients_are_the_dense_ones(listed: Ratings, engine: str, adapt
 
 
 def test_tables_of_lists_need_no_copy_a_task(listed: Ratings, batch: TaskBatch) -> None:
-    rows = TINY["melu"](listed).table_rows(batch.task, batch.support.item)
-    longest = listed.item_features.lists["genre"].shape[1]
-    assert rows["encoder.item.table.genre"].shape == (8, batch.support.item.shape[1] * longest)
+    """What a task adapts of a table are the rows of its items' lists: those, and no others, are what it is given."""
+    net, item = TINY["melu"](listed), batch.support.item
+    rows = net.table_rows(batch.task, item)["encoder.item.table.genre"]
+    assert torch.equal(rows, torch.from_numpy(listed.item_features.lists["genre"])[item].flatten(1))
+    fast = MAML(net, ["all"], engine="batched").adapt(batch.task, batch.support)
+    width = net.encoder.item.table["genre"].shape[1]
+    assert fast["encoder.item.change_genre"].shape == (*rows.shape, width)
+    assert "encoder.item.table.genre" not in fast
 
 
 def test_lists_of_users_cannot_be_fused_where_embeddings_adapt(ratings: Ratings) -> None:
@@ -129,7 +134,9 @@ def test_values_that_no_known_row_has_are_left_out_of_the_mean(listed: Ratings) 
 
 def test_a_checkpoint_carries_lists_not_all_values(listed: Ratings) -> None:
     embedder = Embedder(len(listed.item_ids), listed.item_features.schema, ["genre"], 3, False, 0.1)
-    assert embedder.state_dict()["list_genre"].shape == listed.item_features.lists["genre"].shape
+    state = embedder.state_dict()
+    assert state["list_genre"].shape == listed.item_features.lists["genre"].shape
+    assert state.keys() == {"code", "table.genre", "list_genre"}  # above all, no matrix of 0 and 1, sets_genre
 
 
 def test_lists_cannot_be_crossed(listed: Ratings) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from metarec.data.assembly import Side, assemble, categorical, listed
 from metarec.data.fetch import Document, read_files
 from metarec.data.movielens import with_age_group
-from metarec.data.ratings import Ratings
-from metarec.data.tables import Table, read_ratings, read_table
-from metarec.data.terms import located
+from metarec.data.ratings import CLICKS, Ratings
+from metarec.data.tables import Table, read_lines, read_ratings, read_table
+from metarec.data.terms import locate
 
 SIDES = ("users_info.dat", "items_info.dat")
 SCALE = (1.0, 10.0)
@@ -29,7 +29,7 @@ def book_crossing(path: str | None = None) -> Ratings:
 
     The edition of A. Fortes: users with 20 interactions or more, books with 10 or more. In the crawl itself, a 0 stands
     for a book without a rating; here they are apart, see `book_crossing_history`. Ziegler, McNee, Konstan and Lausen,
-    Improving Recommendation Lists Through Topic Diversification, WWW 2005. Terms of use: `metarec.data.terms.LICENCE`.
+    Improving Recommendation Lists Through Topic Diversification, WWW 2005. Terms of use: `metarec.data.terms.TERMS`.
 
     Args:
         path: folder or archive with book_ratings.dat, users_info.dat and items_info.dat.
@@ -41,7 +41,7 @@ def book_crossing(path: str | None = None) -> Ratings:
     Raises:
         InputError: there is no path, or a file has a fault.
     """
-    where, source = located("book-crossing", path)
+    where, source = locate("book-crossing", path)
     file, *sides = read_files(where, (("book_ratings.dat", *SIDES),))
     table = read_ratings(file, ["user", "item", "rating"], "\t", SCALE, header="user\titem\trating")
     return assemble("book-crossing", source, table, file.digest, SCALE, _users(sides[0]), _books(sides[1]))
@@ -59,11 +59,11 @@ def book_crossing_history(path: str | None = None) -> Ratings:
     Raises:
         InputError: there is no path, or a file has a fault.
     """
-    where, source = located("book-crossing", path)
+    where, source = locate("book-crossing", path)
     file, *sides = read_files(where, (("book_history.dat", *SIDES),))
     table = read_ratings(file, ["user", "item", "rating"], "\t", (1, 1), header="user\titem\taccessed")
     users, books = _users(sides[0]), _books(sides[1])
-    return assemble("book-crossing-history", source, table, file.digest, (0.0, 1.0), users, books)
+    return assemble("book-crossing-history", source, table, file.digest, CLICKS, users, books)
 
 
 def _users(file: Document) -> Side:
@@ -77,11 +77,11 @@ def _users(file: Document) -> Side:
 
 def _books(file: Document) -> Side:
     """The books; in this edition a tab stands for every semicolon, such as that of ``&amp;``."""
-    table = read_table(file, ["line"], "\x1f", encoding="utf-8", header=_BOOK_HEADER)
+    table = read_lines(file, encoding="utf-8", header=_BOOK_HEADER)
     parts = table.rows["line"].str.replace("&amp\t", "&amp;").str.extract(_BOOK)
     good = parts["id"].notna().to_numpy(dtype=bool)
     table.require("line", good, "is not id, ISBN, title, author, year, publisher and addresses between tabs")
     ids, rows = Table(file.name, table.first_line, parts).by_id()
     rows = rows.replace("\t", ";", regex=True).map(html.unescape).map(str.strip)
     attributes = rows[["author", "year", "publisher"]].assign(year=np.where(rows["year"] == "0", "", rows["year"]))
-    return Side(ids, categorical(attributes), list(rows["title"]))
+    return Side(ids, categorical(attributes), list(rows["title"]), file.name)

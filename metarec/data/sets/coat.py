@@ -7,7 +7,7 @@ from metarec.data.assembly import Side, assemble, categorical, joint_digest
 from metarec.data.fetch import Document, read_files
 from metarec.data.ratings import IntArray, Ratings
 from metarec.data.tables import Table, read_table
-from metarec.data.terms import located
+from metarec.data.terms import locate
 from metarec.errors import InputError
 
 LAYOUT = ("train.ascii", "test.ascii")
@@ -28,7 +28,7 @@ def coat(path: str | None = None) -> Ratings:
     `metarec.data.sources.only` takes either part. 366 pairs stand in both files, with the same rating. They count as
     `random`, so that this part is whole and nothing of it is learned from the other one, which keeps 6,594 of its
     6,960. Schnabel, Swaminathan, Singh, Chandak and Joachims, Recommendations as Treatments: Debiasing Learning and
-    Evaluation, ICML 2016, arXiv 1602.05352. Terms of use: `metarec.data.terms.LICENCE`.
+    Evaluation, ICML 2016, arXiv 1602.05352. Terms of use: `metarec.data.terms.TERMS`.
 
     Args:
         path: folder or archive with train.ascii, test.ascii and the folder user_item_features.
@@ -40,7 +40,7 @@ def coat(path: str | None = None) -> Ratings:
     Raises:
         InputError: there is no path, or a file has a fault.
     """
-    where, source = located("coat", path)
+    where, source = locate("coat", path)
     chosen, random = read_files(where, (LAYOUT,))
     features = read_files(where / FOLDER if where.is_dir() else where, (FEATURES,))
     users, items = (_side(*features[start : start + 2]) for start in (0, 2))
@@ -61,7 +61,10 @@ def _matrix(file: Document, users: int, items: int) -> IntArray:
 
 
 def _joined(chosen: IntArray, random: IntArray, name: str) -> Table:
-    """A row for each rating; those in both matrices are of the part `random`."""
+    """A row for each rating; those in both matrices are of the part `random`.
+
+    No pair comes twice in it and all ids are listed, so that no fault will be looked for on its lines.
+    """
     differ = (chosen > 0) & (random > 0) & (chosen != random)
     if differ.any():
         user, item = np.argwhere(differ)[0]
@@ -77,7 +80,7 @@ def _joined(chosen: IntArray, random: IntArray, name: str) -> Table:
 def _side(flags: Document, names: Document) -> Side:
     """Users or items with the attributes that two files give, a line each; ids count from 1."""
     words = _words(flags, names)
-    return Side(np.arange(1, len(words) + 1), categorical(words))
+    return Side(np.arange(1, len(words) + 1), categorical(words), file=flags.name)
 
 
 def _words(flags: Document, names: Document) -> pd.DataFrame:

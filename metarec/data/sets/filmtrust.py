@@ -4,7 +4,7 @@ from metarec.data.assembly import assemble, rated, without_repeats
 from metarec.data.fetch import read_files
 from metarec.data.ratings import Ratings
 from metarec.data.tables import read_ratings
-from metarec.data.terms import located
+from metarec.data.terms import locate
 
 LAYOUT = ("ratings.txt",)
 SCALE = (0.5, 4.0)
@@ -16,7 +16,7 @@ def filmtrust(path: str | None = None) -> Ratings:
     Three pairs of a user and a film are rated twice in the file as published. The rating on the later line counts, as
     a second opinion replaces the first: 35,494 are left, and the source says so. The links of trust between users are
     not read. Guo, Zhang and Yorke-Smith, A Novel Bayesian Similarity Measure for Recommender Systems, IJCAI 2013. Terms
-    of use: `metarec.data.terms.LICENCE`.
+    of use: `metarec.data.terms.TERMS`.
 
     Args:
         path: folder or archive with ratings.txt, lines of user, film and rating between blanks.
@@ -27,7 +27,7 @@ def filmtrust(path: str | None = None) -> Ratings:
     Raises:
         InputError: there is no path, or the file has a fault.
     """
-    where, source = located("filmtrust", path)
+    where, source = locate("filmtrust", path)
     [file] = read_files(where, (LAYOUT,))
     table, repeats = without_repeats(read_ratings(file, ["user", "item", "rating"], " ", SCALE, 0.5))
     sides = rated(table, "user"), rated(table, "item")

@@ -5,9 +5,9 @@ import pandas as pd
 
 from metarec.data.assembly import assemble, joint_digest, rated
 from metarec.data.fetch import Document, read_files
-from metarec.data.ratings import Ratings
-from metarec.data.tables import Table, read_table
-from metarec.data.terms import located
+from metarec.data.ratings import CLICKS, Ratings
+from metarec.data.tables import Table, read_lines
+from metarec.data.terms import locate
 
 LAYOUT = ("train.txt", "test.txt")
 
@@ -18,7 +18,7 @@ def gowalla(path: str | None = None) -> Ratings:
     It is implicit feedback. `Ratings.parts` are the published ones, `train` (810,128 pairs) and `test` (217,242), for
     `metarec.data.sources.only`. Every user has pairs in both, so they are no split by users. Cho, Myers and Leskovec,
     Friendship and Mobility, KDD 2011; He, Deng, Wang, Li, Zhang and Wang, LightGCN, SIGIR 2020, arXiv 2002.02126. Terms
-    of use: `metarec.data.terms.LICENCE`.
+    of use: `metarec.data.terms.TERMS`.
 
     Args:
         path: folder or archive with train.txt and test.txt; a line is a user and the items, between blanks.
@@ -30,17 +30,29 @@ def gowalla(path: str | None = None) -> Ratings:
     Raises:
         InputError: there is no path, or a file has a fault.
     """
-    where, source = located("gowalla", path)
+    where, source = locate("gowalla", path)
     files = read_files(where, (LAYOUT,))
     train, test = (_pairs(file, part) for file, part in zip(files, ("train", "test"), strict=True))
+    _require_apart(train, test)
     rows = pd.concat([train.rows, test.rows], ignore_index=True)
-    both = Table(test.name, 1, rows, np.concatenate([train.lines, test.lines]))  # what comes again, comes in the second
-    return assemble("gowalla", source, both, joint_digest(files), (0.0, 1.0), rated(both, "user"), rated(both, "item"))
+    both = Table(f"{train.name} and {test.name}", 1, rows)  # no fault is left that could be on a line of it
+    return assemble("gowalla", source, both, joint_digest(files), CLICKS, rated(both, "user"), rated(both, "item"))
+
+
+def _require_apart(train: Table, test: Table) -> None:
+    """Refuse pairs of user and item that stand in both parts."""
+    pairs = pd.concat([train.rows, test.rows], ignore_index=True)[["user", "item"]]
+    again = pairs.duplicated().to_numpy(dtype=bool)[len(train.rows) :]
+    if again.any():
+        user, item = test.rows[["user", "item"]].iloc[int(np.argmax(again))]
+        first = int(np.argmax((pairs["user"] == user) & (pairs["item"] == item)))
+        fault = f"of user {user} stands on line {train.line(first)} of {train.name} too"
+        test.require("item", ~again, fault, "remove it from one of them")
 
 
 def _pairs(file: Document, part: str) -> Table:
     """A row for each item of each line."""
-    lines = read_table(file, ["line"], "\x1f")
+    lines = read_lines(file)
     good = lines.rows["line"].str.fullmatch(r"\d{1,18}( \d{1,18})* ?").to_numpy(dtype=bool)
     lines.require("line", good, "is not a user and items, whole numbers between blanks")
     size = lines.rows["line"].str.strip().str.count(" ").to_numpy(dtype=np.int64) + 1

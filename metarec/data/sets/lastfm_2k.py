@@ -1,16 +1,15 @@
 """Last.FM 2K: which artists users have listened to."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 import pandas as pd
 
-from metarec.data.assembly import Side, assemble, rated, with_tags
+from metarec.data.assembly import Side, assemble, joint_digest, rated, with_tags
 from metarec.data.fetch import Document, read_files
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import CLICKS, Ratings, derived
 from metarec.data.tables import Table, read_ratings, read_table
-from metarec.data.terms import located
+from metarec.data.terms import locate
 from metarec.errors import InputError, at_least
 
 LAYOUT = ("user_artists.dat", "artists.dat")
@@ -23,7 +22,7 @@ def lastfm_2k(path: str | None = None, min_plays: int = 1, tags: int = 0) -> Rat
     It is implicit feedback: how often somebody played an artist, the 50 most played ones at most, says what they chose,
     not how much they liked it. Friends are not read. Cantador, Brusilovsky and Kuflik, 2nd Workshop on Information
     Heterogeneity and Fusion in Recommender Systems (HetRec), RecSys 2011. Terms of use:
-    `metarec.data.terms.LICENCE`.
+    `metarec.data.terms.TERMS`.
 
     Args:
         path: folder or archive with user_artists.dat and artists.dat.
@@ -33,24 +32,26 @@ def lastfm_2k(path: str | None = None, min_plays: int = 1, tags: int = 0) -> Rat
 
     Returns:
         Ratings of 1 on the scale (0, 1), as `metarec.data.sources.clicks` makes them, without times, so that an order
-        in time is refused. Item attribute: tag, if asked for.
+        in time is refused. Item attribute: tag, if asked for; then the digest stands for the tags too.
 
     Raises:
         InputError: there is no path, a file has a fault, or nothing was played so often.
     """
     at_least(1, min_plays=min_plays)
     at_least(0, tags=tags)
-    where, source = located("lastfm-2k", path)
+    where, source = locate("lastfm-2k", path)
     file, *sides = read_files(where, (LAYOUT + (TAG_LAYOUT if tags else ()),))
     plays = read_ratings(file, ["user", "item", "rating"], "\t", (1, np.inf), header="userID\tartistID\tweight")
     clicks = _clicks(plays, min_plays)
     artists = _artists(sides[0])
-    if tags:
-        artists = with_tags(artists, _tags(sides[1], sides[2]), tags)
+    digest = file.digest
     if min_plays > 1:
         source = f"{source}; the {len(clicks.rows)} of {len(plays.rows)} pairs with {min_plays} plays or more"
-    digest = file.digest if min_plays == 1 else hashlib.sha256(f"plays {min_plays} {file.digest}".encode()).hexdigest()
-    return assemble("lastfm-2k", source, clicks, digest, (0.0, 1.0), rated(plays, "user"), artists)
+        digest = derived(digest, "plays", min_plays)
+    if tags:
+        artists = with_tags(artists, _tags(sides[1], sides[2]), tags)
+        digest = derived(digest, "tags", tags, joint_digest(sides[1:]))
+    return assemble("lastfm-2k", source, clicks, digest, CLICKS, rated(plays, "user"), artists)
 
 
 def _clicks(plays: Table, least: int) -> Table:
@@ -65,7 +66,7 @@ def _clicks(plays: Table, least: int) -> Table:
 def _artists(file: Document) -> Side:
     columns = ["id", "name", "url", "picture"]
     ids, rows = read_table(file, columns, "\t", encoding="utf-8", header="id\tname\turl\tpictureURL").by_id()
-    return Side(ids, titles=list(rows["name"]))
+    return Side(ids, titles=list(rows["name"]), file=file.name)
 
 
 def _tags(given: Document, words: Document) -> Table:
@@ -74,5 +75,5 @@ def _tags(given: Document, words: Document) -> Table:
     table = read_table(given, columns, "\t", header="userID\tartistID\ttagID\tday\tmonth\tyear")
     ids, rows = read_table(words, ["id", "tag"], "\t", encoding="utf-8", header="tagID\ttagValue").by_id()
     place = pd.Index(ids).get_indexer(pd.Index(table.integers("id")))
-    table.require("id", place >= 0, "is not in the file of tags")
+    table.require("id", place >= 0, f"is not in {words.name}", "correct or remove the line, or add the tag there")
     return dataclasses.replace(table, rows=table.rows[["item"]].assign(tag=rows["tag"].to_numpy()[place]))

@@ -1,17 +1,14 @@
 """The MovieLens data sets with half stars: latest-small, 10M, 20M, 25M and 32M. They have no attributes of users."""
 
 from metarec.data.assembly import Side, assemble, rated, with_tags
-from metarec.data.fetch import Document, read_files
+from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
 from metarec.data.movielens import films, split_titles
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import Ratings, derived
 from metarec.data.tables import Table, read_quoted, read_ratings, read_table
-from metarec.data.terms import located
+from metarec.data.terms import locate
 from metarec.errors import at_least
 
 SCALE = (0.5, 5.0)
-LARGEST = 2**30
-"""Bytes; ratings.csv of MovieLens 32M has some 900 million."""
-
 _COLUMNS = ["user", "item", "rating", "time"]
 _TAG_COLUMNS = ["user", "item", "tag", "time"]
 
@@ -20,7 +17,7 @@ def movielens_latest_small(path: str | None = None, tags: int = 0) -> Ratings:
     """MovieLens latest-small: 100,836 ratings of 9,724 films (9,742 are listed) by 610 users, 1996 to 2018.
 
     It is made for development and may change; results on it are not to be shared. Harper and Konstan, ACM TiiS 5(4),
-    2015. Terms of use: `metarec.data.terms.LICENCE`.
+    2015. Terms of use: `metarec.data.terms.TERMS`.
 
     Args:
         path: folder with ratings.csv and movies.csv, or ml-latest-small.zip.
@@ -28,7 +25,8 @@ def movielens_latest_small(path: str | None = None, tags: int = 0) -> Ratings:
             those of all users, at all times: to score new users strictly, leave them out.
 
     Returns:
-        The ratings, 0.5 to 5 in steps of 0.5, with times in seconds. Item attributes: year, genre; tag if asked for.
+        The ratings, 0.5 to 5 in steps of 0.5, with times in seconds. Item attributes: year, genre; tag if asked for,
+        and then the digest stands for the tags too.
 
     Raises:
         InputError: there is no path, or a file has a fault.
@@ -54,8 +52,11 @@ def movielens_10m(path: str | None = None, tags: int = 0) -> Ratings:
     source, [data, film_file, *rest] = _files("movielens-10m", path, tags, ("ratings.dat", "movies.dat", "tags.dat"))
     ratings = read_ratings(data, _COLUMNS, "::", SCALE, 0.5)
     items = _films(read_table(film_file, ["id", "title", "genres"], "::", encoding="utf-8"))
-    given = [read_table(file, _TAG_COLUMNS, "::", encoding="utf-8") for file in rest]
-    return _assembled("movielens-10m", source, data, ratings, items, given, tags)
+    digest = data.digest
+    for file in rest:
+        items = with_tags(items, read_table(file, _TAG_COLUMNS, "::", encoding="utf-8"), tags)
+        digest = derived(digest, "tags", tags, file.digest)
+    return assemble("movielens-10m", source, ratings, digest, SCALE, rated(ratings, "user"), items)
 
 
 def movielens_20m(path: str | None = None, tags: int = 0) -> Ratings:
@@ -116,25 +117,20 @@ def _from_csv(name: str, path: str | None, tags: int) -> Ratings:
     source, [data, film_file, *rest] = _files(name, path, tags, ("ratings.csv", "movies.csv", "tags.csv"))
     ratings = read_ratings(data, _COLUMNS, ",", SCALE, 0.5, header="userId,movieId,rating,timestamp")
     items = _films(read_quoted(film_file, ["id", "title", "genres"], "movieId,title,genres"))
-    given = [read_quoted(file, _TAG_COLUMNS, "userId,movieId,tag,timestamp") for file in rest]
-    return _assembled(name, source, data, ratings, items, given, tags)
+    digest = data.digest
+    for file in rest:
+        items = with_tags(items, read_quoted(file, _TAG_COLUMNS, "userId,movieId,tag,timestamp"), tags)
+        digest = derived(digest, "tags", tags, file.digest)
+    return assemble(name, source, ratings, digest, SCALE, rated(ratings, "user"), items)
 
 
 def _files(name: str, path: str | None, tags: int, layout: tuple[str, ...]) -> tuple[str, tuple[Document, ...]]:
     """Which source there is, and the files; without tags, not the last one."""
     at_least(0, tags=tags)
-    where, source = located(name, path)
-    return source, read_files(where, (layout if tags else layout[:-1],), LARGEST)
+    where, source = locate(name, path)
+    return source, read_files(where, (layout if tags else layout[:-1],), LARGEST_RATINGS)
 
 
 def _films(table: Table) -> Side:
     ids, rows = table.by_id()
-    return films(ids, *split_titles(rows["title"]), [row.split("|") for row in rows["genres"]])
-
-
-def _assembled(
-    name: str, source: str, data: Document, ratings: Table, items: Side, given: list[Table], tags: int
-) -> Ratings:
-    for table in given:
-        items = with_tags(items, table, tags)
-    return assemble(name, source, ratings, data.digest, SCALE, rated(ratings, "user"), items)
+    return films(table.name, ids, *split_titles(rows["title"]), [row.split("|") for row in rows["genres"]])

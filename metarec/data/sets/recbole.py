@@ -8,30 +8,30 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from metarec.data.assembly import Side, assemble, without_repeats
-from metarec.data.fetch import Document, read_files
-from metarec.data.ratings import FeatureTable, IntArray, Ratings, encode, encode_sets
+from metarec.data.assembly import Side, assemble, joint_digest, without_repeats
+from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
+from metarec.data.ratings import CLICKS, FeatureTable, IntArray, Ratings, derived, encode, encode_sets
 from metarec.data.tables import Table, read_table
-from metarec.data.terms import located
+from metarec.data.terms import locate
 from metarec.errors import InputError
 
 TYPES = ("token", "float", "token_seq", "float_seq")
 BINS = 10
 """Most values of an attribute of numbers; with more, as many ranges of equally many rows take their place."""
 
-LARGEST = 2**30
 CELLS = 2**28
 """Most cells of a matrix of words."""
 
 _TYPES = ", ".join(TYPES)
+_SCALE_CURE = "give another scale, or correct or remove the line"
 
 
 def recbole_atomic(
     path: str | None = None,
     name: str | None = None,
     scale: tuple[float, float] | None = None,
-    rating: str = "rating",
-    time: str = "timestamp",
+    rating: str | None = "rating",
+    time: str | None = "timestamp",
     title: str | None = None,
     user_attributes: Sequence[str] | None = None,
     item_attributes: Sequence[str] | None = None,
@@ -46,8 +46,8 @@ def recbole_atomic(
         path: folder or archive.
         name: of the files; null: that of the folder or archive, as RecBole has it.
         scale: lowest and highest rating; null: those that are found.
-        rating: field of the ratings, `float`; without it in the file, every pair is a rating of 1 on the scale (0, 1).
-        time: field of the times, `float`, parts of a second cut off; without it in the file, there are no times.
+        rating: field of the ratings, `float`; null: every pair is a click, a rating of 1 on the scale (0, 1).
+        time: field of the times, `float`, parts of a second cut off; null: there are no times.
         title: item field to print items by; null: their ids.
         user_attributes: fields to take, each `token` (one value), `token_seq` (several between blanks) or `float` (its
             values, or ten ranges of equally many rows); null: all of them but `float_seq`, which cannot be taken.
@@ -55,20 +55,26 @@ def recbole_atomic(
 
     Returns:
         The ratings. Ids are strings, in sorted order; users and items that only NAME.inter names have no attributes.
+        The digest stands for all files, for the fields of ratings and times, and for the scale.
 
     Raises:
-        InputError: there is no path, a field is missing, or a file has a fault.
+        InputError: there is no path, a field is missing, a file has a fault, or the scale is none.
     """
-    where, source = located("recbole-atomic", path)
+    where, source = locate("recbole-atomic", path)
     name = name or where.name.removesuffix(".zip")
-    [file] = read_files(where, ((f"{name}.inter",),), LARGEST)
+    [file] = read_files(where, ((f"{name}.inter",),), LARGEST_RATINGS)
     table, types = _read(file)
     _require_fields(file, types, ["user_id", "item_id"])
-    table, scale = _numbered(table, types, rating, time, scale)
+    _require_options(file, types, rating, time, scale)
+    _require_ids(table, "user_id", "item_id")
+    table, scale = _numbered(table, rating, time, scale)
     table, repeats = without_repeats(table)
-    users = _side(where, f"{name}.user", "user_id", table.rows["user"], user_attributes, None)
-    items = _side(where, f"{name}.item", "item_id", table.rows["item"], item_attributes, title)
-    return assemble(name, source + repeats, table, file.digest, scale, users, items)
+    user_file = _held(where, f"{name}.user", user_attributes)
+    item_file = _held(where, f"{name}.item", item_attributes or title)
+    users = _side(user_file, "user_id", table.rows["user"], user_attributes, None)
+    items = _side(item_file, "item_id", table.rows["item"], item_attributes, title)
+    digest = derived(joint_digest((file, *user_file, *item_file)), "recbole", rating, time, *scale)
+    return assemble(name, source + repeats, table, digest, scale, users, items)
 
 
 def _read(file: Document) -> tuple[Table, dict[str, str]]:
@@ -88,21 +94,37 @@ def _require_fields(file: Document, types: dict[str, str], wanted: Sequence[str]
         raise InputError(f"{file.name}:1: no field {', '.join(missing)}; there are {', '.join(types)}")
 
 
+def _require_options(
+    file: Document, types: dict[str, str], rating: str | None, time: str | None, scale: tuple[float, float] | None
+) -> None:
+    """Refuse fields that are not there, and a scale that is none, or that no ratings are on."""
+    for option, field, cure in (("rating", rating, "every pair a click"), ("time", time, "no times")):
+        if field is not None and field not in types:
+            there = f"no field {field}; there are {', '.join(types)}"
+            raise InputError(f"{file.name}:1: {there}; give one of them as `{option}`, or null for {cure}")
+    if scale is None:
+        return
+    if rating is None:
+        raise InputError(f"scale {list(scale)}: without `rating` every pair is a 1 on the scale (0, 1); leave it out")
+    if not scale[0] < scale[1]:
+        raise InputError(f"scale {list(scale)}: is none; give the lowest rating, then the highest")
+
+
 def _numbered(
-    table: Table, types: dict[str, str], rating: str, time: str, scale: tuple[float, float] | None
+    table: Table, rating: str | None, time: str | None, scale: tuple[float, float] | None
 ) -> tuple[Table, tuple[float, float]]:
     """Columns user, item, rating and time, in order of time, and the scale."""
     rows = pd.DataFrame({"user": table.rows["user_id"], "item": table.rows["item_id"], "rating": 1.0})
-    if rating in types:
+    low, high = CLICKS
+    if rating is not None:
         rows["rating"] = _floats(table, rating)
-    else:
-        scale = (0.0, 1.0)
-    low, high = scale or (float(rows["rating"].min()), float(rows["rating"].max()))
-    if rating in types:
+        low, high = map(float, scale or (rows["rating"].min(), rows["rating"].max()))
         good = rows["rating"].between(low, high).to_numpy(dtype=bool)
-        table.require(rating, good, f"is not from {low:g} to {high:g}, the scale")
+        table.require(rating, good, f"is not from {low:g} to {high:g}, the scale", _SCALE_CURE)
+        if low == high:
+            raise InputError(f"{table.name}: every {rating} is {low:g}; give the `scale`, or rating: null for clicks")
     order = np.arange(len(rows))
-    if time in types:
+    if time is not None:
         rows["time"] = np.floor(_floats(table, time)).astype(np.int64)
         order = np.argsort(rows["time"].to_numpy(), kind="stable")
     return Table(table.name, table.first_line, rows).at(order), (low, high)
@@ -114,19 +136,33 @@ def _floats(table: Table, field: str) -> np.typing.NDArray[np.float64]:
     return numbers
 
 
+def _require_ids(table: Table, *fields: str) -> None:
+    """Refuse ids that are empty."""
+    for field in fields:
+        table.require(field, (table.rows[field] != "").to_numpy(dtype=bool), "is empty, so it names nobody")
+
+
+def _held(where: Path, name: str, asked: object) -> tuple[Document, ...]:
+    """The file, or nothing if it is not there and nothing of it is asked for."""
+    if _holds(where, name):
+        return read_files(where, ((name,),), LARGEST_RATINGS)
+    if asked:
+        raise InputError(f"{where} holds no {name}, but fields of it are asked for; add it, or ask for none")
+    return ()
+
+
 def _side(
-    where: Path, name: str, key: str, rated: "pd.Series[str]", wanted: Sequence[str] | None, title: str | None
+    files: tuple[Document, ...], key: str, rated: "pd.Series[str]", wanted: Sequence[str] | None, title: str | None
 ) -> Side:
     """Users or items: those of the file, if it is there, and those that the ratings name."""
-    if not _holds(where, name):
-        if wanted or title:
-            raise InputError(f"{where} holds no {name}, but fields of it are asked for; add it, or ask for none")
+    if not files:
         return Side(sorted(set(rated)))
-    [file] = read_files(where, ((name,),), LARGEST)
+    [file] = files
     table, types = _read(file)
     chosen = [field for field in types if field not in (key, title) and types[field] != "float_seq"]
     chosen = chosen if wanted is None else list(wanted)
     _require_fields(file, types, [key, *chosen, *([title] if title else [])])
+    _require_ids(table, key)
     table.require(key, ~table.rows[key].duplicated().to_numpy(dtype=bool), "is listed twice")
     ids = sorted({*table.rows[key], *rated})
     rows = table.rows.set_index(key).reindex(ids).fillna("")
@@ -171,6 +207,11 @@ def _ranges(table: Table, rows: pd.DataFrame, field: str) -> "pd.Series[str]":
     given = table.rows[field]
     numbers = pd.to_numeric(given, errors="coerce")
     table.require(field, (np.isfinite(numbers) | (given == "")).to_numpy(dtype=bool), "is not a number")
-    every = pd.to_numeric(rows[field], errors="coerce")
-    words = every.map("{:g}".format) if every.nunique() <= BINS else pd.qcut(every, BINS, duplicates="drop").astype(str)
+    every = pd.to_numeric(rows[field], errors="coerce").astype("float64")
+    words = every.map(_digits) if every.nunique() <= BINS else pd.qcut(every, BINS, duplicates="drop").astype(str)
     return words.where(every.notna(), "")
+
+
+def _digits(number: float) -> str:
+    """All digits of a number, whole ones without a point."""
+    return f"{number:.0f}" if number.is_integer() else repr(number)

@@ -55,12 +55,12 @@ def test_the_history_is_clicks(tmp_path):
     ("changed", "message"),
     [
         ({"book_ratings": FAKE["book_ratings.dat"] + "1\t2\t0.000000\n"}, r"ratings\.dat:4: rating '0\.0+' is not"),
-        ({"book_ratings": FAKE["book_ratings.dat"] + "2\t2\t5.000000\n"}, r":4: user '2' is not in the file of users"),
+        ({"book_ratings": FAKE["book_ratings.dat"] + "2\t2\t5.000000\n"}, r":4: user '2' is not in .*users_info\.dat"),
         (
             {"items_info": FAKE["items_info.dat"] + "6\t09\tOld\tB\tMCM\tC\thttp\n"},
             r"items_info\.dat:5: line '6.* is not",
         ),
-        ({"users_info": FAKE["users_info.dat"] + "4\tusa\told\t\n"}, r"users_info\.dat:4: age 'old' is not an age"),
+        ({"users_info": FAKE["users_info.dat"] + "4\tusa\told\t\n"}, r"users_info\.dat:4: Age 'old' is not an age"),
         ({"users_info": "id\n1\n"}, r"users_info\.dat:1: 'id' is another header"),
     ],
 )

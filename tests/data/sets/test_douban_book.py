@@ -48,6 +48,11 @@ def test_the_original_file_of_ratings_has_no_parts(tmp_path):
             r"ratings\.csv:5: rating '6' is not a whole number from 1",
         ),
         ({"ratings": FAKE["ratings.csv"] + "5,30,2\n"}, r"ratings\.csv:5: 3 columns instead of 4"),
+        (
+            {"ratings": FAKE["ratings.csv"] + "5,30,2,meta_trainig\n"},
+            r"ratings\.csv:5: split 'meta_trainig' is none of meta_training, warm_up, user_cold, item_cold, user_item",
+        ),
+        ({"ratings": FAKE["ratings.csv"] + "5,30,2,\n"}, r"ratings\.csv:5: split '' is none of meta_training"),
         ({"book_year": "21\t1\n21\t2\n"}, r"book_year\.dat:2: id '21' is listed twice"),
     ],
 )

@@ -19,7 +19,7 @@ def test_the_later_of_two_ratings_of_a_pair_counts(tmp_path):
     assert (ratings.user.tolist(), ratings.item.tolist()) == ([1, 2, 1], [2, 2, 1])
     assert ratings.rating.tolist() == [3.5, 0.5, 4.0]
     assert (ratings.user_ids, ratings.item_ids, ratings.scale) == (("", "1", "3"), ("", "1", "2"), (0.5, 4.0))
-    assert ratings.source == f"path {tmp_path}; 1 ratings left out that a later line replaces"
+    assert ratings.source == f"path {tmp_path}; 1 earlier rating of the same pair left out"
     assert not ratings.timed
 
 
@@ -37,7 +37,7 @@ def test_bad_lines_are_named(tmp_path, line, fault):
 
 
 def test_without_a_path_the_page_is_named():
-    with pytest.raises(InputError, match="filmtrust has no archive to fetch it from; get it from https"):
+    with pytest.raises(InputError, match="filmtrust is not fetched; get it from https"):
         filmtrust()
 
 
@@ -46,7 +46,7 @@ def test_real_filmtrust(real):
     summary = describe(ratings)
     counts = [summary[key] for key in ("ratings", "users", "users_rated", "items_listed", "items_rated", "first_time")]
     assert counts == [35_494, 1_508, 1_508, 2_071, 2_071, None]
-    assert "3 ratings left out" in ratings.source
+    assert "3 earlier ratings of the same pair left out" in ratings.source
     row = ratings.user == ratings.user_ids.index("308")
     of_308 = dict(zip((ratings.item_ids[item] for item in ratings.item[row]), ratings.rating[row], strict=True))
     assert [of_308[film] for film in ("207", "235", "12")] == [3, 1.5, 4]

@@ -32,7 +32,10 @@ def test_lists_become_clicks_in_two_parts(tmp_path):
         ({"train": "0 5 7\n1 x\n"}, r"train\.txt:2: line '1 x' is not a user and items"),
         ({"train": "0 5 7\n\n1 3\n"}, r"train\.txt:2: line '' is not"),
         ({"train": "0 5\n1 7 7\n"}, r"train\.txt:2: item '7' comes twice for one user"),
-        ({"test": "1 5\n0 7\n"}, r"test\.txt:2: user '0' rates item 7 again after line 1"),
+        (
+            {"train": "1 6\n0 5 7\n", "test": "1 5\n1 9\n0 2 7\n"},
+            r"test\.txt:3: item '7' of user 0 stands on line 2 of .*train\.txt too; remove it from one of them",
+        ),
         ({"test": "1 5\n0 7"}, r"test\.txt:2: the file ends in the middle"),
     ],
 )

@@ -39,7 +39,12 @@ def test_few_plays_can_be_left_out(tmp_path):
 
 
 def test_tags_on_request(tmp_path):
-    features = lastfm_2k(write(tmp_path), tags=2).item_features
+    tagged = lastfm_2k(write(tmp_path), tags=2)
+    digests = {lastfm_2k(str(tmp_path), tags=tags, min_plays=plays).digest for tags in (0, 1, 2) for plays in (1, 20)}
+    assert len(digests) == 6
+    write(tmp_path, tags="tagID\ttagValue\n13\tmetal\n14\tquiet\n")
+    assert lastfm_2k(str(tmp_path), tags=2).digest not in digests
+    features = tagged.item_features
     assert features.values["tag"] == ("loud", "metal")
     assert features.multi_hot["tag"].tolist() == [[0, 0], [1, 1], [0, 1]]
     (tmp_path / "tags.dat").unlink()
@@ -50,12 +55,15 @@ def test_tags_on_request(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"user_artists": FAKE["user_artists.dat"] + "7\t52\t0\n"}, r"user_artists\.dat:5: rating '0' is not"),
+        (
+            {"user_artists": FAKE["user_artists.dat"] + "7\t52\t0\n"},
+            r"user_artists\.dat:5: weight '0' is not a whole number >= 1;",
+        ),
         (
             {"user_artists": FAKE["user_artists.dat"] + "7\t53\t4\n"},
-            r"user_artists\.dat:5: item '53' is not in the file",
+            r"user_artists\.dat:5: artistID '53' is not in .*/artists\.dat;",
         ),
-        ({"tags": "tagID\ttagValue\n13\tmetal\n"}, r"user_taggedartists\.dat:4: id '14' is not in the file of tags"),
+        ({"tags": "tagID\ttagValue\n13\tmetal\n"}, r"user_taggedartists\.dat:4: tagID '14' is not in .*/tags\.dat"),
     ],
 )
 def test_bad_lines_are_named(tmp_path, changed, message):

@@ -37,7 +37,7 @@ def test_all_three_files(tmp_path):
         ratings.user.tolist(), ratings.item.tolist(), ratings.rating.tolist(), ratings.time.tolist(), strict=True
     )
     assert list(rows) == [(1, 1, 5, -3), (2, 2, 3, 20), (2, 3, 2, 30)]
-    assert ratings.source.endswith("; 1 ratings left out that a later line replaces")
+    assert ratings.source.endswith("; 1 earlier rating of the same pair left out")
     assert [attribute(ratings.user_features, "age", row) for row in range(4)] == ["", "31", "", ""]
     assert [attribute(ratings.user_features, "gender", row) for row in range(4)] == ["", "F", "", "M"]
     assert ratings.schema["item_features"] == {"categorical": {}, "multi_hot": {"class": 2}}
@@ -46,11 +46,36 @@ def test_all_three_files(tmp_path):
 
 def test_the_ratings_are_enough(tmp_path):
     folder = write(tmp_path, kinds=["inter"], inter="item_id:token\tuser_id:token\n7\ta\n8\ta\n7\tb\n")
-    ratings = recbole_atomic(folder)
+    ratings = recbole_atomic(folder, rating=None, time=None)
     assert (ratings.rating.tolist(), ratings.scale, ratings.timed) == ([1, 1, 1], (0, 1), False)
     assert (ratings.user.tolist(), ratings.item_ids) == ([1, 1, 2], ("", "7", "8"))
     with pytest.raises(InputError, match=r"holds no toy\.user, but fields of it are asked for"):
-        recbole_atomic(folder, user_attributes=["age"])
+        recbole_atomic(folder, rating=None, time=None, user_attributes=["age"])
+
+
+def test_other_options_and_other_files_are_other_data(tmp_path):
+    """Weights are bound to the digest: no other rows, and no other order of users and items, may have the same."""
+    fields = "user_id:token\titem_id:token\tstars:float\tlikes:float\tat:float\tseen:float\n"
+    inter = f"{fields}1\t2\t3\t5\t5\t6\n1\t3\t5\t3\t2\t9\n"
+    folder = write(tmp_path, inter=inter)
+    options = [{"rating": None, "time": None}]
+    options += [{"rating": rating, "time": time} for rating in ("stars", "likes") for time in ("at", "seen", None)]
+    options += [{"rating": "stars", "time": "at", "scale": (1, 5)}]
+    digests = {recbole_atomic(folder, **some).digest for some in options}
+    assert len(digests) == len(options)
+    assert recbole_atomic(folder, **options[-1]).digest in digests
+    for kind in ("user", "item"):
+        path = tmp_path / "toy" / f"toy.{kind}"
+        path.write_text(FAKE[kind].replace("\nx1\t", "\nx0\t").replace("\na\t", "\nz\t"), encoding="utf-8")
+        changed = recbole_atomic(folder, **options[-1]).digest
+        assert changed not in digests
+        digests.add(changed)
+
+
+def test_numbers_keep_all_their_digits(tmp_path):
+    user = "user_id:token\tborn:float\na\t19950101\nb\t19950102\nc\t0.1\n"
+    features = recbole_atomic(write(tmp_path, user=user)).user_features
+    assert features.values["born"] == ("", "0.1", "19950101", "19950102")
 
 
 def test_an_archive_and_another_name(tmp_path):
@@ -83,7 +108,27 @@ def test_many_numbers_become_ranges(tmp_path):
         ),
         ({"inter": "user_id:token\tid:token\n1\t2\n"}, {}, r"toy\.inter:1: no field item_id; there are user_id, id"),
         ({"inter": FAKE["inter"] + "b\tz\tnan\t1\n"}, {}, r"toy\.inter:6: rating 'nan' is not a number"),
-        ({}, {"scale": (1, 4)}, r"toy\.inter:3: rating '5' is not from 1 to 4, the scale"),
+        (
+            {},
+            {"scale": (1, 4)},
+            r"toy\.inter:3: rating '5' is not from 1 to 4, the scale; give another scale, or correct",
+        ),
+        ({}, {"scale": (5, 1)}, r"scale \[5, 1\]: is none; give the lowest rating, then the highest"),
+        ({}, {"scale": (1, 5), "rating": None}, r"scale \[1, 5\]: without `rating` every pair is a 1 .*; leave it out"),
+        (
+            {},
+            {"rating": "stars"},
+            r"toy\.inter:1: no field stars; there are user_id, item_id, rating, timestamp; give .* or null for every",
+        ),
+        ({}, {"time": "tiem"}, r"toy\.inter:1: no field tiem; .*; give one of them as `time`, or null for no times"),
+        (
+            {"inter": FAKE["inter"].replace("\t1.5\t", "\t3\t").replace("\t5\t", "\t3\t").replace("\t2\t", "\t3\t")},
+            {},
+            r"toy\.inter: every rating is 3; give the `scale`, or rating: null for clicks",
+        ),
+        ({"inter": FAKE["inter"] + "\tz\t2\t1\n"}, {}, r"toy\.inter:6: user_id '' is empty"),
+        ({"inter": FAKE["inter"] + "b\t\t2\t1\n"}, {}, r"toy\.inter:6: item_id '' is empty"),
+        ({"item": FAKE["item"] + "\tNobody\t\t\n"}, {}, r"toy\.item:4: item_id '' is empty"),
         ({"inter": FAKE["inter"] + "b\tz\t2\tsoon\n"}, {}, r"toy\.inter:6: timestamp 'soon' is not a number"),
         ({"inter": FAKE["inter"] + "b\tz\n"}, {}, r"toy\.inter:6: 2 columns instead of 4 separated by tabs"),
         ({"user": FAKE["user"] + "a\t3\tM\n"}, {}, r"toy\.user:4: user_id 'a' is listed twice"),
