@@ -181,7 +181,7 @@ def _first_date(column: pyarrow.ChunkedArray) -> Any:
 
 def _seconds_of(file: Rows, first: int, name: str, column: pyarrow.ChunkedArray, dates: Any) -> IntArray:
     good = dates.is_valid().to_numpy()
-    require(file, first, name, column, good, "is no date such as 2024-05-01 or 2024-05-01T12:30:00")
+    require(file, first, name, column, good, "is no date such as 2024-05-01; give time_unit s, ms or us for numbers")
     whole: IntArray = dates.cast(pyarrow.int64()).to_numpy()
     return whole // 1_000_000
 

@@ -19,7 +19,8 @@ def repeated(user: Codes, item: Codes) -> IntArray:
     """
     pairs = user.astype(np.int64) * (int(item.max()) + 1) + item
     ordered = np.sort(pairs)
-    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    again: IntArray = ordered[1:][ordered[1:] == ordered[:-1]]
+    again = again[np.diff(again, prepend=-1) > 0]
     del ordered
     if not len(again):
         return again

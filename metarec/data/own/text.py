@@ -1,10 +1,10 @@
 """Text files of any number of lines as columns, read in pieces; a line that does not fit is named in an error."""
 
 import codecs
+import contextlib
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from metarec.messages import did_you_mean
 
 PIECE = 16 * 2**20
 """Bytes of a file that are text in memory at a time."""
+
+LONGEST = 8 * PIECE
+"""Bytes within which a row must end."""
 
 _SEPARATORS = {",": "','", ";": "';'", "\t": "'\\t' (a tab)", "|": "'|'", "::": "'::'"}
 _UNIT = "\x1f"
@@ -125,7 +128,7 @@ class TextFile:
                 if stop:
                     yield line, rest[:stop]
                     line, rest = line + rest.count(b"\n", 0, stop), rest[stop:]
-                elif len(rest) > 8 * PIECE:
+                elif len(rest) > LONGEST:
                     raise InputError(f"{self.name}:{line}: no row ends behind this line; check quote and separator")
         if rest:
             self._refuse_end(line, rest)
@@ -154,24 +157,28 @@ class TextFile:
 
     def _table(self, line: int, piece: bytes, codes: Sequence[str], strings: Sequence[str]) -> pyarrow.Table:
         skip = int(self._headed and line == 1)
-        kinds = dict.fromkeys(codes, pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))
-        kinds |= dict.fromkeys(strings, pyarrow.string())
         if skip and not piece.partition(b"\n")[2].strip(b"\r\n"):
-            return pyarrow.table({name: pyarrow.array([], kind) for name, kind in kinds.items()})
+            return pyarrow.table({name: pyarrow.array([], pyarrow.string()) for name in (*codes, *strings)})
+        text = piece if self._mark == self.separator else piece.replace(self.separator.encode(), self._mark.encode())
         try:
-            return arrow_csv.read_csv(
-                pyarrow.BufferReader(piece.replace(self.separator.encode(), self._mark.encode())),
-                arrow_csv.ReadOptions(column_names=_distinct(self.columns), skip_rows=skip, block_size=len(piece) + 1),
-                arrow_csv.ParseOptions(
-                    delimiter=self._mark,
-                    quote_char=self.quote or False,
-                    newlines_in_values=(self.quote or "\0").encode() in piece,
-                ),
-                arrow_csv.ConvertOptions(column_types=kinds, include_columns=list(kinds), null_values=[]),
-            )
+            table = self._parsed(text, skip, [*codes, *strings])
         except pyarrow.ArrowInvalid as error:
             self._refuse(line, piece)
             raise InputError(f"{self.name}:{line}: {' '.join(str(error).split())[:200]}") from error
+        coded = {name: table[name].dictionary_encode() for name in codes}
+        return pyarrow.table(coded | {name: table[name] for name in strings})
+
+    def _parsed(self, text: bytes, skip: int, columns: list[str]) -> pyarrow.Table:
+        """The columns as strings."""
+        quoted = (self.quote or "\0").encode() in text
+        return arrow_csv.read_csv(
+            pyarrow.BufferReader(text),
+            arrow_csv.ReadOptions(column_names=_distinct(self.columns), skip_rows=skip, block_size=len(text) + 1),
+            arrow_csv.ParseOptions(delimiter=self._mark, quote_char=self.quote or False, newlines_in_values=quoted),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pyarrow.string()), include_columns=columns, null_values=[]
+            ),
+        )
 
     def _refuse(self, line: int, piece: bytes) -> None:
         """Name the first line that is no text, or has another number of values; nothing if there is none."""
@@ -229,7 +236,7 @@ class _Decoded:
         return chunk
 
 
-@contextmanager
+@contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
@@ -240,8 +247,8 @@ def _readable(path: Path) -> Iterator[None]:
 def _known(encoding: str) -> str:
     try:
         name = codecs.lookup(encoding).name
-        codecs.getincrementaldecoder(name)().decode(b"")
-    except (LookupError, TypeError, UnicodeError) as error:
+        "a".encode(name)  # a LookupError for codecs that are not for text
+    except (LookupError, UnicodeError) as error:
         raise InputError(f"encoding {encoding!r} is unknown; give one such as utf-8, latin-1, utf-16") from error
     return "utf-8" if name == "utf-8-sig" else name
 

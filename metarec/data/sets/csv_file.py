@@ -109,7 +109,10 @@ def _path(side: FeatureFile) -> Path | None:
 def _plain(side: FeatureFile) -> dict[str, Any]:
     """What decides how a file of attributes is read, as JSON can hold it."""
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(side).items()}
-    bins = {name: edges if isinstance(edges, int) else list(edges) for name, edges in (side.numeric or {}).items()}
+    bins = {
+        name: edges if isinstance(edges, int) else list(map(float, edges))
+        for name, edges in (side.numeric or {}).items()
+    }
     return {**plain, "path": None, "numeric": bins}
 
 
@@ -157,6 +160,6 @@ def _not_listed(role: str, listed: Listed | None, numbers: Numbers) -> list[str]
     if listed is None:
         return []
     rows, ids = (numbers.user, numbers.users) if role == "users" else (numbers.item, numbers.items)
-    rated, there = np.unique(rows), set(listed.ids)
+    rated, there = np.flatnonzero(np.bincount(rows)), set(listed.ids)
     missing = sum(ids[row - 1] not in there for row in rated)
     return [f"{missing} of {len(rated)} rated {role} are not in {listed.file.name}: unknown attributes"] * bool(missing)

@@ -45,7 +45,7 @@ def write(path: Path, rows: int, seed: int = 0) -> None:
 
 
 def measured(path: Path, cache: Path) -> dict[str, object]:
-    """Counts that the command prints for a file, with its seconds and the peak of its resident memory in MB (10^6 bytes)."""
+    """What the command prints for a file, with its seconds and the peak of its resident memory in MB (10^6 bytes)."""
     command = [sys.executable, "-m", "metarec", "data", "csv", str(path), "--time", "time", "--json"]
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
@@ -55,7 +55,12 @@ def measured(path: Path, cache: Path) -> dict[str, object]:
         out.seek(0)
         counts = json.loads(out.read()) if status == 0 else {"failed": status}
     cpu = round(usage.ru_utime + usage.ru_stime, 1)
-    return {**counts, "seconds": round(seconds, 1), "processor_seconds": cpu, "peak_mb": round(usage.ru_maxrss * 1024 / 1e6)}
+    return {
+        **counts,
+        "seconds": round(seconds, 1),
+        "processor_seconds": cpu,
+        "peak_mb": round(usage.ru_maxrss * 1024 / 1e6),
+    }
 
 
 def main() -> None:
