@@ -37,5 +37,5 @@ def parsed(command: str, function: Callable[..., Any], options: Sequence[str], e
     parser = Parser(prog=command, description=description, epilog=epilog, formatter_class=Help)
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     parser.add_function_arguments(function, as_positional=True)
-    arguments: dict[str, Any] = parser.instantiate_classes(parser.parse_args(list(options))).as_dict()
+    arguments: dict[str, Any] = parser.instantiate(parser.parse_args(list(options))).as_dict()
     return arguments

@@ -169,5 +169,5 @@ def _edges(numbers: Floats, ranges: int) -> list[float]:
     """Edges between ranges of equally many numbers."""
     if ranges < 2 or not len(numbers):
         return []
-    cuts = np.unique(np.quantile(numbers, np.arange(1, ranges) / ranges))
+    cuts = np.unique(np.quantile(numbers, np.arange(1, ranges) / ranges, method="higher"))
     return [float(cut) for cut in cuts if cut > numbers.min()] or [float(cuts[-1])]
