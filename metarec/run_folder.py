@@ -15,6 +15,7 @@ from torch import distributed
 
 from metarec import __version__
 from metarec.callbacks import SelectAdaptation
+from metarec.data.unseen import unseen_values
 from metarec.files import replacing, write_json
 from metarec.module import Columns
 from metarec.tracking import wandb_loggers
@@ -109,6 +110,7 @@ class RunFolder(Callback):
             "torch": torch.__version__,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
+            "unseen_values": unseen_values(data.ratings, data.split.train, data.split.test),
             "episodes": {"digest": data.test_digest, "negatives": data.negatives, "draws": data.test_draws},
             "seed": data.seed,
             "tasks": len(table),

@@ -9,8 +9,11 @@ import numpy as np
 import pandas as pd
 
 from metarec.data.fetch import Document
-from metarec.data.ratings import FeatureTable, IntArray, Ratings, encode
+from metarec.data.ratings import FeatureTable, FloatArray, IntArray, Ratings, encode, encode_lists, encode_sets
 from metarec.data.tables import Table
+
+CELLS = 2**26
+"""Most cells of a matrix of words; attributes that would take more are lists."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,19 @@ def categorical(rows: pd.DataFrame) -> FeatureTable:
         categorical={column: codes for column, (codes, _) in coded.items()},
         values={column: values for column, (_, values) in coded.items()},
     )
+
+
+def sets_or_lists(words: Mapping[str, Sequence[Sequence[str]]]) -> FeatureTable:
+    """Every column of several words a row as an attribute: a 0/1 matrix, or lists where it had over `CELLS` cells."""
+    sets: dict[str, FloatArray] = {}
+    lists: dict[str, IntArray] = {}
+    values: dict[str, tuple[str, ...]] = {}
+    for name, rows in words.items():
+        if (len(rows) + 1) * len({word for row in rows for word in row}) <= CELLS:
+            sets[name], values[name] = encode_sets(rows)
+        else:
+            lists[name], values[name] = encode_lists(rows)
+    return FeatureTable(multi_hot=sets, values=values, lists=lists)
 
 
 def looked_up(side: Side, tables: Mapping[str, Table]) -> Side:

@@ -207,19 +207,19 @@ def describe(ratings: Ratings) -> dict[str, object]:
         users times listed items), fewest ratings of a user who has any, first and last time (null: no times), source,
         digest; ratings of each part, if there are parts.
     """
-    per_user = np.unique(ratings.user, return_counts=True)[1]
+    per_user = np.bincount(ratings.user, minlength=1)
     users, items = len(ratings.user_ids) - 1, len(ratings.item_ids) - 1
     parts = {} if ratings.part is None else {"parts": _counted(ratings.part, ratings.parts)}
     return {
         "name": ratings.name,
         "users": users,
-        "users_rated": len(per_user),
+        "users_rated": int(np.count_nonzero(per_user)),
         "items_listed": items,
-        "items_rated": len(np.unique(ratings.item)),
+        "items_rated": int(np.count_nonzero(np.bincount(ratings.item))),
         "ratings": len(ratings),
         "mean_rating": float(ratings.rating.mean(dtype=np.float64)),
         "density": len(ratings) / (users * items),
-        "min_ratings_per_user": int(per_user.min()),
+        "min_ratings_per_user": int(per_user[per_user > 0].min()),
         "first_time": int(ratings.time.min()) if ratings.timed else None,
         "last_time": int(ratings.time.max()) if ratings.timed else None,
         **parts,

@@ -1,5 +1,6 @@
 """The atomic files of RecBole: any data set that was prepared for that library."""
 
+import dataclasses
 import re
 import zipfile
 from collections.abc import Sequence
@@ -8,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from metarec.data.assembly import Side, assemble, joint_digest, without_repeats
+from metarec.data.assembly import Side, assemble, categorical, joint_digest, sets_or_lists, without_repeats
 from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
-from metarec.data.ratings import CLICKS, FeatureTable, IntArray, Ratings, derived, encode, encode_sets
+from metarec.data.ratings import CLICKS, FeatureTable, Ratings, derived
 from metarec.data.tables import Table, read_table
 from metarec.data.terms import locate
 from metarec.errors import InputError
@@ -18,9 +19,6 @@ from metarec.errors import InputError
 TYPES = ("token", "float", "token_seq", "float_seq")
 BINS = 10
 """Most values of an attribute of numbers; with more, as many ranges of equally many rows take their place."""
-
-CELLS = 2**28
-"""Most cells of a matrix of words."""
 
 _TYPES = ", ".join(TYPES)
 _SCALE_CURE = "give another scale, or correct or remove the line"
@@ -49,8 +47,9 @@ def recbole_atomic(
         rating: field of the ratings, `float`; null: every pair is a click, a rating of 1 on the scale (0, 1).
         time: field of the times, `float`, parts of a second cut off; null: there are no times.
         title: item field to print items by; null: their ids.
-        user_attributes: fields to take, each `token` (one value), `token_seq` (several between blanks) or `float` (its
-            values, or ten ranges of equally many rows); null: all of them but `float_seq`, which cannot be taken.
+        user_attributes: fields to take, each `token` (one value), `token_seq` (several between blanks: a 0/1
+            matrix, or lists where that would be too large) or `float` (its values, or ten ranges of equally many
+            rows); null: all of them but `float_seq`, which cannot be taken.
         item_attributes: the same for items; null: all but the title.
 
     Returns:
@@ -179,27 +178,17 @@ def _holds(where: Path, name: str) -> bool:
 
 def _features(table: Table, rows: pd.DataFrame, types: dict[str, str]) -> FeatureTable:
     """The attributes of all rows; `table` is where they come from, for the message."""
-    codes: dict[str, IntArray] = {}
-    sets, values = {}, {}
+    one: dict[str, pd.Series[str]] = {}
+    several = {}
     for field, kind in types.items():
         if kind == "float_seq":
             raise InputError(f"{table.name}:1: {field} is a float_seq, which no attribute can be; leave it out")
         if kind == "token_seq":
-            words = [re.findall(r"[^ ]+", text) for text in rows[field]]
-            _require_room(table.name, field, words)
-            sets[field], values[field] = encode_sets(words)
+            several[field] = [re.findall(r"[^ ]+", text) for text in rows[field]]
         else:
-            codes[field], values[field] = encode(list(_ranges(table, rows, field) if kind == "float" else rows[field]))
-    return FeatureTable(codes, sets, values)
-
-
-def _require_room(name: str, field: str, words: Sequence[Sequence[str]]) -> None:
-    distinct = len({word for row in words for word in row})
-    if len(words) * distinct > CELLS:
-        size = f"{field} has {distinct} words on {len(words)} rows"
-        raise InputError(
-            f"{name}: {size}, too many for an attribute; name others with user_attributes, item_attributes"
-        )
+            one[field] = _ranges(table, rows, field) if kind == "float" else rows[field]
+    codes, words = categorical(pd.DataFrame(one)), sets_or_lists(several)
+    return dataclasses.replace(words, categorical=codes.categorical, values={**codes.values, **words.values})
 
 
 def _ranges(table: Table, rows: pd.DataFrame, field: str) -> "pd.Series[str]":

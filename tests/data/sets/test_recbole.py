@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from metarec.data import assembly
 from metarec.data.fetch import cache_folder
-from metarec.data.sets import recbole
 from metarec.data.sets.recbole import recbole_atomic
 from metarec.data.sources import describe
 from metarec.errors import InputError
@@ -143,10 +143,18 @@ def test_bad_input_is_named(tmp_path, changed, options, message):
     assert "\n" not in str(error.value)
 
 
-def test_too_many_words_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(recbole, "CELLS", 8)
-    with pytest.raises(InputError, match="name has 3 words on 3 rows, too many for an attribute"):
-        recbole_atomic(write(tmp_path))
+def test_many_words_become_lists(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembly, "CELLS", 8)  # name: 3 words on 4 rows; class: 2 on 4
+    features = recbole_atomic(write(tmp_path)).item_features
+    assert features.schema == {
+        "categorical": {},
+        "multi_hot": {"class": 2},
+        "lists": {"name": 4},
+        "longest": {"name": 2},
+    }
+    assert features.values["name"] == ("", "Caf\u00e9", "Heat", "Noir")
+    assert features.lists["name"].tolist() == [[0, 0], [2, 0], [1, 3], [0, 0]]
+    assert features.multi_hot["class"].tolist() == [[0, 0], [0, 0], [1, 1], [0, 0]]
 
 
 def test_real_movielens_in_atomic_files():
