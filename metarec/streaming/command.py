@@ -104,11 +104,13 @@ class StreamTrainer(Trainer):
             fading: factor of the fading curves: how much an event counts after the next one.
 
         Raises:
-            InputError: a number is out of range, the algorithm lacks a mode, or the data have no times.
+            InputError: a number is out of range, the algorithm lacks a mode, or the data have no times or are clicks.
         """
         at_least(1, curve_window=curve_window)
         if not 0 < fading <= 1:
             raise InputError(f"fading {fading}: give a factor > 0 and <= 1")
+        if model.feedback != "ratings":
+            raise InputError(f"stream: errors of ratings are judged, and model.feedback is {model.feedback}")
         if self.world_size > 1:
             raise InputError(f"stream: {self.world_size} processes; events stand in one, give --trainer.devices=1")
         model.modes, model.how = modes, Adaptation(window, half_life, half_life_in, continue_steps)
@@ -165,11 +167,13 @@ def _write(
     """Write the three files, tell W&B, and print what came out."""
     folder = Path(trainer.default_root_dir)
     cut = int(data.ratings.time[data.split.train].max())
+    trained = {data.ratings.item_ids[item] for item in np.unique(data.ratings.item[data.split.train])}
     found = {
         "metarec": __version__,
         "data": {"name": data.ratings.name, "digest": data.ratings.digest},
         "split": {"digest": data.split.digest},
         "settings": settings,
+        "on_items_without_training_rating": int((~table["item"].isin(trained)).sum()),
         **summary(table, cut, curves),
     }
     with replacing(folder / "stream.parquet") as temporary:

@@ -91,14 +91,17 @@ def curve(table: pd.DataFrame, mode: str, curves: Curves) -> dict[str, FloatArra
 
 
 def _overall(table: pd.DataFrame, mode: str) -> dict[str, Any]:
-    """Means over events, and over users with an interval; how much less than zero-shot, paired by user."""
+    """Means over events, and over users with an interval; how much less than zero-shot and reset, paired by user."""
     absolute, squared = errors(table, mode), errors(table, mode, "squared")
-    before, own = (user_means(table["user"], errors(table, name))[1] for name in ("zero_shot", mode))
+    own = user_means(table["user"], absolute)[1]
+    others = [name for name in ("zero_shot", "reset") if name in table.columns and name != mode]
     return {
         "mae": float(absolute.mean()),
         "rmse": float(np.sqrt(squared.mean())),
         "user_mae": _plain(user_interval(table["user"], absolute)),
-        "user_mae_less_zero_shot": _plain(paired_interval(own, before)),
+        "user_mae_less": {
+            name: _plain(paired_interval(own, user_means(table["user"], errors(table, name))[1])) for name in others
+        },
     }
 
 

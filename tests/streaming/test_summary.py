@@ -42,7 +42,8 @@ def test_summary_by_hand() -> None:
     assert overall["mae"] == pytest.approx(3 / 5)
     assert overall["rmse"] == pytest.approx(1.0)
     assert overall["user_mae"]["mean"] == pytest.approx((2 / 3 + 1 / 2) / 2)
-    assert overall["user_mae_less_zero_shot"]["mean"] == pytest.approx((2 / 3 - 4 / 3 + 1 / 2 - 3 / 2) / 2)
+    assert list(overall["user_mae_less"]) == ["zero_shot"]
+    assert overall["user_mae_less"]["zero_shot"]["mean"] == pytest.approx((2 / 3 - 4 / 3 + 1 / 2 - 3 / 2) / 2)
     assert found["curves"]["event"] == [1, 2, 3, 4, 5]
     assert found["curves"]["zero_shot"]["windowed_mae"] == [2, 1.5, 1.5, 1, 1]
     assert found["curves"]["reset"]["windowed_rmse"] == pytest.approx([2, 2.5**0.5, 0.5**0.5, 0, 0], abs=1e-5)
