@@ -77,7 +77,7 @@ class StreamTrainer(Trainer):
         window: int = 20,
         half_life: float = 20.0,
         half_life_in: Literal["events", "days"] = "events",
-        continue_steps: int | None = None,
+        continue_steps: int | None = 1,
         curve_window: int = 1000,
         fading: float = 0.999,
     ) -> None:
@@ -99,7 +99,8 @@ class StreamTrainer(Trainer):
             window: ratings that `window` adapts to.
             half_life: age at which a rating counts half in `decay`.
             half_life_in: ages are counted in `events` of the user, or in `days`.
-            continue_steps: inner steps for each new rating in `continue`; null: as many as the inner loop has.
+            continue_steps: inner steps for each new rating in `continue`; null: as many as the inner loop has, which is
+                far for one rating.
             curve_window: events of the windowed curves.
             fading: factor of the fading curves: how much an event counts after the next one.
 

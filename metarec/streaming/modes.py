@@ -39,7 +39,8 @@ class Adaptation:
         half_life: age at which a rating counts half, > 0.
         half_life_in: `events`: age in ratings that the user has given since, 0 for the last one; `days`: age in days at
             the event that is scored, for data whose times are seconds.
-        steps: inner steps of `continue` for each new rating, >= 1; null: as many as the inner loop has.
+        steps: inner steps of `continue` for each new rating, >= 1; null: as many as the inner loop has, which are made
+            for a whole support set and carry a user far towards a single rating.
 
     Raises:
         InputError: a number is out of range.
@@ -48,7 +49,7 @@ class Adaptation:
     window: int = 20
     half_life: float = 20.0
     half_life_in: Literal["events", "days"] = "events"
-    steps: int | None = None
+    steps: int | None = 1
 
     def __post_init__(self) -> None:
         at_least(1, window=self.window, steps=self.steps)
