@@ -2,8 +2,8 @@
 
 Users do not interact, since the meta-model is frozen: an event and what its user has said before it are a task of their
 own. Events with equally much to adapt to stand in one batch, whoever's they are and whenever they happened. Which
-events stand together depends on how many each user has, and at no time on items or ratings: what happens later
-cannot reach an earlier score, not even by rounding.
+events stand together depends on how many each user has, and at no time on items or ratings: what a later rating says,
+or of which item, cannot reach an earlier score, not even by rounding, where an algorithm computes task by task.
 """
 
 from collections.abc import Iterator, Sequence

@@ -46,13 +46,13 @@ MAKE: dict[str, Callable[[Net], Algorithm]] = {
     "als": lambda net: AlternatingLeastSquares(net, factors=4),
     "hypernetwork": HyperNetwork,
 }
-HOW = Adaptation(window=3, half_life=2.0)
-DAYS = Adaptation(window=3, half_life=0.02, half_life_in="days", steps=1)
+HOW = Adaptation(window=3, half_life=2.0, steps=None)
+DAYS = Adaptation(window=3, half_life=0.02, half_life_in="days")
 
 
 def data(seed: int = 0) -> Ratings:
-    """Ten users whose ratings fall on few points in time, so that many are simultaneous."""
-    ratings = synthetic_ratings(users=10, items=11, seed=seed, fewest=6)
+    """Nine users whose ratings fall on few points in time, so that many are simultaneous."""
+    ratings = synthetic_ratings(users=9, items=11, seed=seed, fewest=6)
     return dataclasses.replace(ratings, time=np.random.default_rng(seed).integers(0, 9, len(ratings)) * 1000)
 
 
