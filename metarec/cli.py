@@ -16,6 +16,7 @@ TRAINING = {
     "validate": "judge a model on validation users",
     "test": "judge a model on test users, write metrics.json and per_task.parquet",
     "predict": "write the adapted predictions for test users",
+    "stream": "replay ratings in time order: score each, then learn from it; write stream.parquet, .json and .png",
 }
 EXAMPLES = """
 examples:
@@ -32,6 +33,8 @@ examples:
       run all methods of a table, skipping what is done
   metarec tune experiments/movielens-1m-tuned-paper.yaml --methods maml --minutes 6
       choose settings on validation users, within six minutes of processor time; `metarec run` then uses them
+  metarec stream -c runs/latest/config.yaml --ckpt_path runs/latest/checkpoints/best.ckpt
+      follow test users through time: stream.json says how the error falls, and which way of adapting keeps up
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
   metarec methods
@@ -59,9 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and given[0] in TRAINING:
-            from metarec import training
+            if given[0] == "stream":
+                from metarec.streaming import command
 
-            training.run(given)
+                command.run(given)
+            else:
+                from metarec import training
+
+                training.run(given)
             return
         if given and given[0] == "tasks":  # its options are those of a configuration, which argparse does not know
             tasks.run(given[1:])

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import torch
 import yaml
@@ -54,7 +54,21 @@ class SaveConfig(SaveConfigCallback):
 
 
 class MetarecCLI(LightningCLI):
-    """LightningCLI with metarec's links between data, model and seed."""
+    """LightningCLI with metarec's links between data, model and seed.
+
+    Attributes:
+        module: the LightningModule.
+        data: the LightningDataModule.
+        trainer_kind: the Trainer, whose methods are the commands.
+    """
+
+    module: ClassVar[type[MetaModule]] = MetaModule
+    data: ClassVar[type[EpisodeDataModule]] = EpisodeDataModule
+    trainer_kind: ClassVar[type[Trainer]] = Trainer
+
+    def writers(self) -> list[Callback]:
+        """What writes the results to the run folder."""
+        return [RunFolder()]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Tell the net what it must know of the data; draw episodes by the model seed."""
@@ -82,7 +96,7 @@ class MetarecCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
         config = self._get(self.config_init, "trainer")
-        callbacks = [*(config["callbacks"] or []), RunFolder()]
+        callbacks = [*(config["callbacks"] or []), *self.writers()]
         at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
@@ -195,15 +209,16 @@ def _silence_noise() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def run(arguments: list[str], callbacks: Sequence[Callback] = ()) -> None:
+def run(arguments: list[str], callbacks: Sequence[Callback] = (), kind: type[MetarecCLI] = MetarecCLI) -> None:
     """Run ``metarec fit|validate|test|predict`` with the given command line.
 
     Args:
         arguments: the command and its options.
         callbacks: callbacks beside those of the configuration.
+        kind: the command line, where the command is another one.
     """
     try:
-        _run_cli(MetarecCLI, arguments, callbacks)
+        _run_cli(kind, arguments, callbacks)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
     except RuntimeError as error:  # what Lightning says of callbacks that cannot work
@@ -249,8 +264,9 @@ def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[C
     _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     return kind(
-        MetaModule,
-        EpisodeDataModule,
+        kind.module,
+        kind.data,
+        trainer_class=kind.trainer_kind,
         args=arguments,
         seed_everything_default=0,
         auto_configure_optimizers=False,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from metarec.algorithms.losses import Loss, require_clicks
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch
+from metarec.errors import InputError
 
 Fast = dict[str, Tensor]
 """Fast weights by name, each with a leading task dimension; empty: the model as it is, without adaptation."""
@@ -24,11 +25,14 @@ class Algorithm(nn.Module):
             whether its gradient goes through them; null: there is none.
         undecayed: patterns on names of parameters that weight decay must leave alone: learned rates, penalties and
             transforms of gradients, for which 0 is no neutral value.
+        descends: whether `adapt` is nothing but the steps of an `inner_loop` on a `net`, and `predict` that net's
+            score, so that a user's fast weights can go on from where they are.
     """
 
     moves: ClassVar[str] = "nothing"
     order: ClassVar[int | None] = None
     undecayed: ClassVar[tuple[str, ...]] = ()
+    descends: ClassVar[bool] = False
 
     @property
     def objective(self) -> Loss | None:
@@ -69,6 +73,23 @@ class Algorithm(nn.Module):
             support: ratings to adapt on, (T, S).
         """
         raise NotImplementedError
+
+    def weighs(self) -> str:
+        """Why support ratings cannot count by weight; empty: they can, by `adapt_weighted`."""
+        return f"{type(self).__name__} cannot weigh the ratings that it adapts to"
+
+    def adapt_weighted(self, task: Tensor, support: Rows, weight: Tensor) -> Fast:
+        """Fast weights of T tasks whose ratings count by weight: one of weight 2 as two of weight 1 would.
+
+        Args:
+            task: user rows, (T,).
+            support: ratings to adapt on, (T, S).
+            weight: >= 0, and 0 where padded, (T, S).
+
+        Raises:
+            InputError: ratings have no weights here.
+        """
+        raise InputError(self.weighs())
 
     def adapted(self, task: Tensor, support: Rows, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q) after adaptation, without gradients; the same as `adapt` and `predict`."""

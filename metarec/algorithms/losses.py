@@ -80,8 +80,44 @@ class PairLoss(NamedTuple):
         return loss / pair.sum(dim=(1, 2)).clamp(min=1) * (counts / (counts + shrinkage).clamp(min=1))
 
 
-Loss = RowLoss | PairLoss
-"""What both are for: `of_tasks`, one number a task; `expected`; whether the loss is one `of_clicks`."""
+class WeightedLoss(NamedTuple):
+    """A loss of one row whose rows count by weight, of one batch of tasks.
+
+    Attributes:
+        name: what configurations call the loss of one row.
+        value: that loss, >= 0.
+        weight: of each row, >= 0, and 0 where padded, (T, R).
+        expected: the rating that a score stands for, element by element.
+        of_clicks: whether targets must lie in [0, 1].
+    """
+
+    name: str
+    value: Callable[[Tensor, Tensor], Tensor]
+    weight: Tensor
+    expected: Callable[[Tensor], Tensor]
+    of_clicks: bool
+
+    def of_tasks(self, score: Tensor, rows: Rows, shrinkage: float = 0.0) -> Tensor:
+        """Weighted sum of each task's losses over the sum of weights and `shrinkage`, (T,); see `RowLoss.of_tasks`.
+
+        A row of weight 2 counts as two rows; where all weights are 1, this is the loss of `RowLoss`.
+
+        Args:
+            score: scores, (T, R).
+            rows: the true ones, (T, R).
+            shrinkage: weight of rows without loss that are counted as well.
+        """
+        loss = self.value(score, rows.rating).masked_fill(~rows.mask, 0.0) * self.weight
+        return loss.sum(dim=1) / (self.weight.sum(dim=1) + shrinkage).clamp(min=1e-12)
+
+
+Loss = RowLoss | PairLoss | WeightedLoss
+"""What all are for: `of_tasks`, one number a task; `expected`; whether the loss is one `of_clicks`."""
+
+
+def weighted(loss: RowLoss, weight: Tensor) -> WeightedLoss:
+    """The loss of one row with a weight (T, R) for each row."""
+    return WeightedLoss(loss.name, loss.value, weight, loss.expected, loss.of_clicks)
 
 
 def _packed(score: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,11 +84,19 @@ class AlternatingLeastSquares(Algorithm):
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """Fold in: the ridge solution on each support set."""
+        return self.adapt_weighted(task, support, support.mask.to(support.rating.dtype))
+
+    def weighs(self) -> str:
+        """Ratings can have weights."""
+        return ""
+
+    def adapt_weighted(self, task: Tensor, support: Rows, weight: Tensor) -> Fast:
+        """Fold in by weighted least squares."""
         item = self.item[support.item] * support.mask[..., None]
-        inputs = with_one(item) * support.mask[..., None]
+        inputs = with_one(item)
         target = (support.rating - self.mean) * support.mask - item[..., -1]
-        gram = inputs.transpose(1, 2) @ inputs
-        return {"user": ridge(gram, (inputs.transpose(1, 2) @ target[..., None]).squeeze(-1), self.regularisation)}
+        scaled = (inputs * weight[..., None]).transpose(1, 2)
+        return {"user": ridge(scaled @ inputs, (scaled @ target[..., None]).squeeze(-1), self.regularisation)}
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Mean + item bias, and for adapted users user bias + inner product, (T, Q)."""

@@ -129,9 +129,17 @@ class ItemUserBias(Means):
 
     def adapt(self, task: Tensor, support: Rows) -> Fast:
         """The shrunk mean residual of each support set."""
+        return self.adapt_weighted(task, support, support.mask.to(support.rating.dtype))
+
+    def weighs(self) -> str:
+        """Ratings can have weights."""
+        return ""
+
+    def adapt_weighted(self, task: Tensor, support: Rows, weight: Tensor) -> Fast:
+        """The weighted sum of residuals over the sum of weights and `user_shrinkage`."""
         residual = support.rating - self.mean - self.item_bias[support.item]
-        total = residual.masked_fill(~support.mask, 0.0).sum(dim=1)
-        return {"user_bias": total / (support.mask.sum(dim=1) + self.user_shrinkage).clamp(min=1e-9)}
+        total = (residual.masked_fill(~support.mask, 0.0) * weight).sum(dim=1)
+        return {"user_bias": total / (weight.sum(dim=1) + self.user_shrinkage).clamp(min=1e-9)}
 
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Mean + item bias + user bias, (T, Q)."""

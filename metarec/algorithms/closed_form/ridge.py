@@ -86,6 +86,19 @@ class RidgeHead(Algorithm):
         with torch.no_grad():
             return self._solved(task, support)
 
+    def weighs(self) -> str:
+        """What is left to neighbours, or read as a user's habits, has no weights."""
+        if self.neighbours is not None or (self.output is not None and self.output.habit_width):
+            return "RidgeHead with neighbours, or with an output that follows habits, cannot weigh ratings"
+        return ""
+
+    def adapt_weighted(self, task: Tensor, support: Rows, weight: Tensor) -> Fast:
+        """Weighted least squares: rows and residuals times the root of their weight."""
+        if self.weighs():
+            raise InputError(self.weighs())
+        with torch.no_grad():
+            return self._solved(task, support, weight)
+
     def predict(self, fast: Fast, task: Tensor, item: Tensor) -> Tensor:
         """Predicted ratings (T, Q)."""
         linear = self.net.linear(task, item)
@@ -94,11 +107,13 @@ class RidgeHead(Algorithm):
             score = score + self.neighbour_weight * self.neighbours(fast, task, item)
         return score if self.output is None else self.output(score, fast.get("habits"))
 
-    def _solved(self, task: Tensor, support: Rows) -> Fast:
+    def _solved(self, task: Tensor, support: Rows, weight: Tensor | None = None) -> Fast:
         """`delta` (T, F); `habits` (T, H) for an output; what neighbours fold in; differentiable in all parameters."""
         linear = self.net.linear(task, support.item)
         residual = (support.rating - linear.score).masked_fill(~support.mask, 0.0)
         input = linear.input.masked_fill(~support.mask.unsqueeze(2), 0.0)
+        if weight is not None:
+            input, residual = input * weight.sqrt().unsqueeze(2), residual * weight.sqrt()
         fast = {"delta": ridge(input, residual, self.log_penalty.exp())}
         if self.output is None and self.neighbours is None:
             return fast

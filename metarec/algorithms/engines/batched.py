@@ -46,6 +46,18 @@ class Batched(Engine):
         parameters = {name: net.get_parameter(name) for name in how.names}
         return _path(net, how, stacked(parameters, len(task), tables), task, support)
 
+    def onward(self, net: Net, how: InnerLoop, fast: Fast, task: Tensor, support: Rows) -> Fast:
+        """Fast weights after all steps from where they are.
+
+        Args:
+            net: the net; it is not changed.
+            how: how far, how often, on which loss.
+            fast: what to begin with, as `path` gives it, with the rows of tables that the support set uses.
+            task: user rows (T,).
+            support: ratings (T, S).
+        """
+        return deque(_path(net, how, fast, task, support), maxlen=1).pop()
+
     def losses(self, net: Net, how: InnerLoop, batch: TaskBatch) -> Tensor:
         """See `Engine.losses`; buckets are adapted one after the other, where they save enough padding."""
         losses = []

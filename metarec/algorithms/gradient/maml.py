@@ -43,6 +43,7 @@ class MAML(Algorithm):
     """
 
     undecayed: ClassVar[tuple[str, ...]] = ("rule.*",)
+    descends: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -93,6 +93,7 @@ class MAMLPlusPlus(Algorithm):
 
     order: ClassVar[int | None] = 2
     undecayed: ClassVar[tuple[str, ...]] = ("rule.*",)
+    descends: ClassVar[bool] = True
     outer_steps: Tensor
 
     def __init__(

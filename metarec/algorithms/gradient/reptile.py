@@ -45,6 +45,7 @@ class Reptile(Algorithm):
     """
 
     order: ClassVar[int | None] = 1
+    descends: ClassVar[bool] = True
 
     def __init__(
         self,

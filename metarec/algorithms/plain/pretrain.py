@@ -1,6 +1,7 @@
 """Plain pretraining: the net is trained on all known users together, and fine-tuned on each new one."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -36,6 +37,8 @@ class Pretrain(Algorithm):
     Raises:
         InputError: nothing adapts, a number is out of range, or there is no such loss.
     """
+
+    descends: ClassVar[bool] = True
 
     def __init__(
         self,
