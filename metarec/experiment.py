@@ -196,11 +196,9 @@ def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
         InputError: names the first metric that is not there. A wrong option ends the program as it would in the job.
     """
     from metarec import training  # heavy, and a table is made without it
-    from metarec.metrics.collection import metrics_of
 
     for job in jobs:
-        model = training.parse(job.command)["model"]
-        known = list(metrics_of(model["feedback"], model["ndcg_at"]))
+        known = training.measured(training.parse(job.command))
         for metric in experiment.metrics:
             if metric not in known:
                 raise InputError(

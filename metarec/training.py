@@ -17,11 +17,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from metarec.callbacks import ProgressBar
+from metarec.catalogue import FullCatalogue, names
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
 from metarec.files import read_yaml, write_text
 from metarec.messages import explained
+from metarec.metrics.collection import metrics_of
 from metarec.module import MetaModule
 from metarec.run_folder import RunFolder
 from metarec.tracking import wandb_loggers
@@ -220,6 +222,19 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     """
     config: dict[str, Any] = _run_cli(ParseOnly, arguments).config[arguments[0]].as_dict()
     return config
+
+
+def measured(config: dict[str, Any]) -> list[str]:
+    """The metrics that a test with this configuration gives every user, as tables name them.
+
+    Args:
+        config: what `parse` returned.
+    """
+    model, found = config["model"], []
+    for callback in config["trainer"]["callbacks"] or []:
+        if callback["class_path"] == f"{FullCatalogue.__module__}.{FullCatalogue.__name__}":
+            found += names(callback["init_args"]["k"])
+    return [*metrics_of(model["feedback"], model["ndcg_at"], model["relevant"]), *found]
 
 
 def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[Callback] = ()) -> MetarecCLI:

@@ -33,8 +33,8 @@ def catalogue_ranks(scores: Tensor, place: Tensor, relevant: Tensor, sound: Tens
     relevant = relevant & (place >= 0) & own.isfinite()
     ordered, order = own.masked_fill(~relevant, torch.inf).sort(1)
     above, least = (torch.zeros_like(place) for _ in range(2))
-    for block in scores.split(BLOCK, dim=1):
-        block = block.contiguous()
+    for start in range(0, scores.shape[1], BLOCK):
+        block = scores[:, start : start + BLOCK].contiguous()
         above += _passed(torch.searchsorted(ordered, block), place.shape[1])
         least += _passed(torch.searchsorted(ordered, block, right=True), place.shape[1])
     above, least = (torch.zeros_like(place).scatter(1, order, count) for count in (above, least))
@@ -108,7 +108,8 @@ def novelty(likely: Tensor, information: Tensor, k: int) -> Tensor:
     """Novelty at K of each task: mean self-information of the K items recommended, in bits, (T,), float64, >= 0.
 
     (1/K) sum over items i of p_ui I_i, the surprisal of Zhou et al. (PNAS 107(10), 2010). 0 bits: every training user
-    has rated all of them. NaN for a task with K candidates or fewer. More is not better as such: a random list is novel.
+    has rated all of them. NaN for a task with K candidates or fewer. More is not better as such: a random list is
+    novel.
 
     Args:
         likely: what `chosen` returned, (T, C).
