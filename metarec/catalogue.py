@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from metarec.algorithms.base import Algorithm
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.errors import InputError, at_least
 from metarec.metrics import catalogue, ranks
@@ -70,7 +71,7 @@ class FullCatalogue(Callback):
         if items not in ("known", "all"):
             raise InputError(f"FullCatalogue: items {items!r}; give 'known' or 'all'")
         self.k, self.relevant, self.items, self.memory = list(k), relevant, items, memory
-        self._catalogue: _Catalogue | None = None
+        self._catalogue: Catalogue | None = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute what all users share.
@@ -90,7 +91,12 @@ class FullCatalogue(Callback):
             raise InputError(f"FullCatalogue: k {max(self.k)}: the catalogue has {len(rows)} items; give a smaller one")
         users = len(data.train_tasks.task.unique())
         information = catalogue.self_information(rated[rows], users)
-        self._catalogue = _Catalogue(pl_module, rows, information, self.k, least, clicks, self.memory)
+        algorithm: Any = pl_module.algorithm
+        net = getattr(algorithm, "net", None) or NoNet(data.schema)
+        index = ItemIndex(net, rows)
+        self._catalogue = Catalogue(
+            algorithm, index, information.to(pl_module.device), self.k, least, clicks, self.memory
+        )
 
     def on_test_batch_end(
         self,
@@ -128,37 +134,37 @@ def names(k: Sequence[int]) -> list[str]:
     return [f"full_{name}@{cut}" for cut in k for name in METRICS] + [f"novelty@{cut}" for cut in k]
 
 
-class _Catalogue:
+class Catalogue:
     """What all test users share, and how a batch of them is judged.
 
     Args:
-        module: the module, whose algorithm is judged.
-        rows: item rows of the catalogue, (C,).
-        information: their self-information, (C,).
-        k: cut-offs.
+        algorithm: the algorithm, in evaluation mode.
+        index: the item side of its net; its `catalogue` is what is ranked, C items.
+        information: their self-information in bits, (C,), on the device of the batches.
+        k: cut-offs, below C.
         relevant: lowest rating of a relevant item.
         clicks: whether rows of rating 0 are sampled negatives.
         memory: see `FullCatalogue`.
+
+    Attributes:
+        missed: by mode and cut-off, the sum over users of `log_missed`, (C,).
     """
 
     def __init__(
         self,
-        module: Any,
-        rows: Tensor,
+        algorithm: Algorithm,
+        index: ItemIndex,
         information: Tensor,
         k: Sequence[int],
         relevant: float,
-        clicks: bool,
-        memory: int | None,
+        clicks: bool = False,
+        memory: int | None = None,
     ) -> None:
-        self.algorithm, device = module.algorithm, module.device
-        schema = module.trainer.datamodule.schema
-        self.index = ItemIndex(getattr(self.algorithm, "net", None) or NoNet(schema), rows)
-        self.place = torch.full((schema["items"],), -1, device=device)
-        self.place[rows.to(device)] = torch.arange(len(rows), device=device)
-        self.information, self.k = information.to(device), k
+        self.algorithm, self.index, self.information, self.k = algorithm, index, information, k
         self.relevant, self.clicks, self.memory = relevant, clicks, memory
-        self.missed = {(mode, cut): torch.zeros_like(self.information) for mode in MODES for cut in k}
+        self.place = torch.full((index.items,), -1, device=information.device)
+        self.place[index.catalogue.to(self.place)] = torch.arange(len(information), device=information.device)
+        self.missed = {(mode, cut): torch.zeros_like(information) for mode in MODES for cut in k}
 
     def judged(self, batch: TaskBatch) -> Columns:
         """The columns of a batch, a few users at a time."""

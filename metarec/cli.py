@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, data, methods, run, table, tune
+from metarec.commands import bench, data, gaps, methods, run, table, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -32,6 +32,8 @@ examples:
       choose settings on validation users, within six minutes of processor time; `metarec run` then uses them
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec gaps runs/latest --by gender
+      compare groups of test users of a run
   metarec methods
       list the methods: kind, order, what adapts, source, settings
   metarec bench --quick
@@ -81,6 +83,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, run, tune, table, methods, bench):
+    for module in (data, run, tune, table, gaps, methods, bench):
         module.add(commands)
     return parser

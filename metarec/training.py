@@ -131,6 +131,14 @@ class ParseOnly(MetarecCLI):
         """Run nothing."""
 
 
+class DataOnly(ParseOnly):
+    """Makes what the configuration names, to have the data of it, and runs nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Make data and model."""
+        self.datamodule = self._get(self.parser.instantiate_classes(self.config), "data")
+
+
 def _layers(arguments: list[str]) -> list[Path]:
     """The configuration files that a command line names."""
     after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
@@ -222,6 +230,16 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     """
     config: dict[str, Any] = _run_cli(ParseOnly, arguments).config[arguments[0]].as_dict()
     return config
+
+
+def ratings_of(config: Path) -> Ratings:
+    """The data set of a configuration file, such as a run folder's ``config.yaml``.
+
+    Raises:
+        InputError: the file cannot be read, or the data cannot be had.
+    """
+    ratings: Ratings = _run_cli(DataOnly, ["test", "-c", str(config)]).datamodule.ratings
+    return ratings
 
 
 def measured(config: dict[str, Any]) -> list[str]:
