@@ -28,7 +28,7 @@ def commands(path: Path) -> list[list[str]]:
 
 def test_there_are_fragments_of_every_kind() -> None:
     kinds = {path.parent.name for path in FRAGMENTS}
-    assert kinds == {"configs", "algorithm", "baseline", "data", "feedback", "logger", "net", "scenario"}
+    assert kinds == {"configs", "algorithm", "baseline", "data", "evaluation", "feedback", "logger", "net", "scenario"}
 
 
 @pytest.mark.parametrize("path", FRAGMENTS, ids=str)
