@@ -122,19 +122,21 @@ def _hits(ranks: Ranks, k: int) -> Tensor:
 
 
 def _first(ranks: Ranks, k: int) -> tuple[Tensor, Tensor]:
-    """How likely the first relevant row is at the j-th place of its tie, inside the top K, and its rank there; (T, K).
+    """How likely the first relevant row is at the j-th place of its tie, inside the top K, and its rank there; (T, J).
 
     Its tie of g candidates, r of them relevant, has none of these among its first j - 1 with probability
-    prod_{i < j} (g - i + 1 - r) / (g - i + 1), and the next one is relevant with r / (g - j + 1).
+    prod_{i < j} (g - i + 1 - r) / (g - i + 1), and the next one is relevant with r / (g - j + 1). J is the size of the
+    largest such tie, K at most: 1 where there are none.
     """
     start = pad(ranks.above.masked_fill(~ranks.relevant, k), (0, 1), value=k).amin(1, keepdim=True)
     top = ranks.relevant & (ranks.above == start)
     relevant = top.sum(1, keepdim=True)
     tied = pad(ranks.tied.masked_fill(~top, 0), (0, 1)).amax(1, keepdim=True)
-    place = torch.arange(1, k + 1, device=start.device)
+    places = min(k, int(tied.max())) if len(tied) else 1
+    place = torch.arange(1, places + 1, device=start.device)
     left = (tied - place + 1).clamp(min=1)
     none = ((left - relevant).clamp(min=0) / left.double()).cumprod(1).roll(1, 1)
-    none[:, 0] = 1
+    none[:, :1] = 1
     rank = start + place
     inside = (place <= tied) & (rank <= k)
     return (none * relevant / left).masked_fill(~inside, 0.0), rank
