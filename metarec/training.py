@@ -136,7 +136,7 @@ class DataOnly(ParseOnly):
 
     def instantiate_classes(self) -> None:
         """Make data and model."""
-        self.datamodule = self._get(self.parser.instantiate_classes(self.config), "data")
+        self.datamodule = self._get(self.parser.instantiate(self.config), "data")
 
 
 def _layers(arguments: list[str]) -> list[Path]:

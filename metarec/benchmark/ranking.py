@@ -108,29 +108,33 @@ def catalogue(setting: Setting) -> list[Record]:
     pool = draw_pool(setting.tasks, torch.full((sizes[-1],), QUERY), QUERY, seed=0)
     measured = [_ranked(algorithm, index, batch_of(pool, np.arange(users), False, setting.device)) for users in sizes]
     found = []
-    for users, (peak, seconds) in zip(sizes, measured, strict=True):
+    for users, (peak, seconds, busy) in zip(sizes, measured, strict=True):
         growth = peak / measured[0][0]
         found.append(Record(
             "catalogue", f"{users} users", threads=setting.threads, ratio=growth, spread=(growth, growth),
             against=f"{sizes[0]} users", value=seconds / users, unit="s/user", rounds=1, axis="items", x=items,
-            note=_note(peak, seconds / users), where=setting.where,
+            note=_note(peak, busy / users), where=setting.where,
         ))  # fmt: skip
     return found
 
 
-def _ranked(algorithm: Algorithm, index: ItemIndex, batch: TaskBatch) -> tuple[int, float]:
-    """Peak bytes of tensors beyond the item side, and seconds, of ranking the users of a batch."""
+def _ranked(algorithm: Algorithm, index: ItemIndex, batch: TaskBatch) -> tuple[int, float, float]:
+    """Peak bytes of tensors beyond the item side, seconds, and seconds of the processor, of ranking a batch."""
     information = torch.ones(len(index.catalogue), dtype=torch.float64, device=batch.task.device)
     judge = Catalogue(algorithm, index, information, (10, 20), 4.0)
-    started = time.perf_counter()
+    started, before = time.perf_counter(), time.process_time()
 
     def work() -> None:
         judge.judged(batch)
 
-    return peak_bytes(work, batch.task.device), time.perf_counter() - started
+    peak = peak_bytes(work, batch.task.device)
+    return peak, time.perf_counter() - started, time.process_time() - before
 
 
-def _note(peak: int, seconds: float) -> str:
-    """Peak memory, and how long many users would take."""
-    hours = seconds * USERS / 3600
-    return f"peak {peak / 1e6:.0f} MB of tensors beyond the item side; {USERS:,} users: {hours:.1f} h, extrapolated"
+def _note(peak: int, busy: float) -> str:
+    """Peak memory, and how long many users would keep the processor busy, which others on the machine do not change."""
+    hours = busy * USERS / 3600
+    return (
+        f"peak {peak / 1e6:.0f} MB of tensors beyond the item side; {busy:.2f} s of processor a user, {hours:.0f} h "
+        f"for {USERS:,} users, extrapolated"
+    )

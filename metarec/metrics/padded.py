@@ -44,7 +44,11 @@ def standing(score: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """
     # Ascending order of the negated scores puts the best row first and padding last.
     negated = (-score).masked_fill(~mask, torch.inf)
-    ordered = negated.sort(1).values
+    ordered, order = negated.sort(1)
+    if not ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < torch.inf)).any():  # no ties: places are ranks
+        place = torch.arange(score.shape[1], device=score.device).expand_as(order)
+        above = torch.empty_like(order).scatter_(1, order, place)
+        return above, above + 1
     return torch.searchsorted(ordered, negated), torch.searchsorted(ordered, negated, right=True)
 
 

@@ -128,10 +128,9 @@ def _first(ranks: Ranks, k: int) -> tuple[Tensor, Tensor]:
     prod_{i < j} (g - i + 1 - r) / (g - i + 1), and the next one is relevant with r / (g - j + 1). J is the size of the
     largest such tie, K at most: 1 where there are none.
     """
-    start = pad(ranks.above.masked_fill(~ranks.relevant, k), (0, 1), value=k).amin(1, keepdim=True)
-    top = ranks.relevant & (ranks.above == start)
-    relevant = top.sum(1, keepdim=True)
-    tied = pad(ranks.tied.masked_fill(~top, 0), (0, 1)).amax(1, keepdim=True)
+    start, row = pad(ranks.above.masked_fill(~ranks.relevant, k), (0, 1), value=k).min(1, keepdim=True)
+    relevant = (ranks.relevant & (ranks.above == start)).sum(1, keepdim=True)
+    tied = pad(ranks.tied, (0, 1)).gather(1, row)
     places = min(k, int(tied.max())) if len(tied) else 1
     place = torch.arange(1, places + 1, device=start.device)
     left = (tied - place + 1).clamp(min=1)
