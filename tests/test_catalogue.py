@@ -124,6 +124,8 @@ def test_clicks_leave_negatives_among_the_candidates(tmp_path: Path) -> None:
     check(table, own, "mrr")
     check(table, own, "recall")
     assert (table["full_relevant"] == table["query_size"] / 4).all()
+    candidates = table["full_relevant"] / table[f"chance/full_precision@{K}"]
+    np.testing.assert_allclose(candidates, len(data.train_tasks.item.unique()) - 4)  # of 16 support rows, 4 are clicks
 
 
 def test_all_items_are_a_larger_catalogue(ratings: Ratings, tmp_path: Path) -> None:
