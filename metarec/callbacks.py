@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.trainer.states import TrainerFn
 
 from metarec.errors import InputError
-from metarec.metrics.collection import TaskMetric
+from metarec.metrics.base import TaskMetric
 
 
 class ProgressBar(RichProgressBar):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, curves, data, methods, run, table, tasks, tune
+from metarec.commands import bench, curves, data, gaps, methods, run, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -37,6 +37,8 @@ examples:
       follow test users through time: stream.json says how the error falls, and which way of adapting keeps up
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec gaps runs/latest --by gender
+      compare groups of test users of a run
   metarec methods
       list the methods: kind, order, what adapts, source, settings
   metarec bench --quick
@@ -94,6 +96,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, curves, methods, bench):
+    for module in (data, tasks, run, tune, table, curves, gaps, methods, bench):
         module.add(commands)
     return parser

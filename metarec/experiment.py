@@ -195,12 +195,10 @@ def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
     Raises:
         InputError: names the first metric that is not there. A wrong option ends the program as it would in the job.
     """
-    from metarec import training  # heavy, and a table is made without it
-    from metarec.metrics.collection import metrics_of
+    from metarec import configured, training  # heavy, and a table is made without them
 
     for job in jobs:
-        model = training.parse(job.command)["model"]
-        known = list(metrics_of(model["feedback"], model["ndcg_at"]))
+        known = configured.measured(training.parse(job.command))
         for metric in experiment.metrics:
             if metric not in known:
                 raise InputError(

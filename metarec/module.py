@@ -17,7 +17,8 @@ from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch
 from metarec.errors import DivergedError, InputError, at_least
 from metarec.judging import adapted, seconds_alone
-from metarec.metrics.collection import Feedback, TaskMetric, metrics_of, require_negatives
+from metarec.metrics.base import TaskMetric
+from metarec.metrics.collection import Feedback, metric_modules, require_negatives
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, decay_groups, require_rows
 
@@ -39,8 +40,10 @@ class MetaModule(LightningModule):
         algorithm: makes the algorithm from the net.
         optimizer: makes the outer optimizer from the parameters.
         lr_scheduler: makes its learning-rate schedule, stepped once an epoch; null: constant.
-        ndcg_at: cut-off K of both nDCGs.
-        feedback: what is judged: `ratings`, by errors and nDCG; `clicks` among negatives of the data, by AUC alone.
+        ndcg_at: cut-off K of both nDCGs, precision, recall, hit rate, MRR and MAP.
+        feedback: what is judged: `ratings`, by errors and ranks; `clicks` among negatives of the data, by AUC alone.
+        relevant: lowest rating of a relevant item, for all of these but nDCG. The default suits ratings of 1 to 5; on
+            any other scale, set it: where no rating reaches it, no user has a value.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class MetaModule(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         ndcg_at: int = 5,
         feedback: Feedback = "ratings",
+        relevant: float = 4.0,
     ) -> None:
         super().__init__()
         at_least(1, model__ndcg_at=ndcg_at)
@@ -62,8 +66,8 @@ class MetaModule(LightningModule):
         # As functions, which copying a module leaves alone: what a configuration makes drags in the whole trainer.
         self.make_optimizer: OptimizerCallable = lambda parameters: optimizer(parameters)
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
-        self.feedback = feedback
-        self.metrics = nn.ModuleDict({mode: nn.ModuleDict(_renamed(feedback, ndcg_at)) for mode in MODES})
+        self.feedback, self.relevant = feedback, relevant
+        self.metrics = nn.ModuleDict({mode: metric_modules(feedback, ndcg_at, relevant) for mode in MODES})
         self.per_task: list[Columns] = []
         self.losses: list[Tensor] = []
         self.weights: dict[str, int] = {}
@@ -275,8 +279,3 @@ class MetaModule(LightningModule):
 def _alike(first: Tensor | None, second: Tensor | None) -> bool:
     """Whether both are there and have the same shape."""
     return first is not None and second is not None and first.shape == second.shape
-
-
-def _renamed(feedback: Feedback, ndcg_at: int) -> dict[str, TaskMetric]:
-    """The metrics under names that a ModuleDict takes."""
-    return {name.replace("@", "_at_"): metric for name, metric in metrics_of(feedback, ndcg_at).items()}

@@ -150,6 +150,16 @@ def _layers(arguments: list[str]) -> list[Path]:
     return [Path(name) for name in after + joined]
 
 
+def check_layers(arguments: list[str]) -> None:
+    """Refuse layers of configuration that are none; see `_check_layer`.
+
+    Args:
+        arguments: the command line that names them.
+    """
+    for layer in _layers(arguments):
+        _check_layer(layer)
+
+
 def _check_layer(path: Path) -> None:
     """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
 
@@ -237,30 +247,9 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     return config
 
 
-def data_of(arguments: list[str]) -> EpisodeDataModule:
-    """The data of a configuration, alone; what its layers say of the model and the trainer is not looked at.
-
-    Args:
-        arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
-    """
-    for layer in _layers(arguments):
-        _check_layer(layer)
-    set_parsing_settings(subclasses_enabled=[Ratings])
-    parser = Parser(prog="metarec tasks", allow_abbrev=False)
-    parser.add_argument("-c", "--config", action="config", help="layer of configuration")
-    parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
-    for name in ("trainer", "model"):
-        parser.add_argument(f"--{name}", type=dict, help="not looked at")
-    parser.add_lightning_class_args(EpisodeDataModule, "data")
-    parser.link_arguments("seed_everything", "data.seed")
-    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
-    return data
-
-
 def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[Callback] = ()) -> MetarecCLI:
     """Let a MetarecCLI do the work, with the settings that every command has."""
-    for layer in _layers(arguments):
-        _check_layer(layer)
+    check_layers(arguments)
     _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them
     return kind(

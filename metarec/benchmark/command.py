@@ -113,6 +113,7 @@ def _parts() -> "dict[str, Callable[..., list[Record]]]":
     from metarec.benchmark.end_to_end import end_to_end
     from metarec.benchmark.growth import growth
     from metarec.benchmark.inference import inference
+    from metarec.benchmark.ranking import catalogue, ranking
     from metarec.benchmark.resources import data, memory
     from metarec.benchmark.training import grid, peers, update_rules
 
@@ -125,6 +126,8 @@ def _parts() -> "dict[str, Callable[..., list[Record]]]":
         "growth": growth,
         "data": data,
         "memory": memory,
+        "ranking": ranking,
+        "catalogue": catalogue,
     }
 
 

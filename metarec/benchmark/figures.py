@@ -190,6 +190,14 @@ def _data(pyplot: Any, records: Sequence[Record]) -> Any:
     return panels[0][0]
 
 
+def _ranking(pyplot: Any, records: Sequence[Record]) -> Any:
+    panels = _panels(pyplot, records, 2.2)
+    for _, axes, some in panels:
+        _bars(axes, *_series(some, lambda _: "ours", lambda r: r.engine), _ratio)
+        axes.set_ylabel("times as fast as\ntorchmetrics")
+    return panels[0][0]
+
+
 def _growth(pyplot: Any, records: Sequence[Record]) -> Any:
     """Cost a task along each axis, both axes logarithmic: flat is independent, slope one is linear."""
     threads = min(record.threads for record in records)
@@ -224,4 +232,6 @@ FIGURES: dict[str, Callable[[Any, Sequence[Record]], Any]] = {
     "growth": _growth,
     "data": _data,
     "memory": _costs("MB", lambda r: r.engine, lambda r: f"{r.adapts}, {_steps(r)}"),
+    "ranking": _ranking,
+    "catalogue": _costs("s/user", lambda _: "ours", lambda r: f"{r.engine}, {r.x or 0:,.0f} items"),
 }

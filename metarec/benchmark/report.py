@@ -151,6 +151,21 @@ def _data(records: Sequence[Record]) -> str:
     return _table(["threads", "engine", "batching", "assembly", "share of a step"], rows, 3)
 
 
+def _ranking(records: Sequence[Record]) -> str:
+    """A row for each metric."""
+    rows = [(str(r.threads), r.engine, times(r), f"{cost(r)} {r.unit}", r.note) for r in records]
+    return _table(["threads", "metric", "times as fast as torchmetrics", "cost", "note"], rows, 2)
+
+
+def _catalogue(records: Sequence[Record]) -> str:
+    """A row for each number of users."""
+    rows = [
+        (str(r.threads), r.engine, f"{r.x or 0:,.0f}", f"{cost(r)} {r.unit}", f"{r.ratio or 0:.2f}x", r.note)
+        for r in records
+    ]
+    return _table(["threads", "", "items", "cost", f"peak memory to that of {records[0].against}", "note"], rows, 2)
+
+
 TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
     "grid": ("Outer steps: 32 tasks a batch (8 in a smoke run), support log-uniform 5 to 90, query 10", _grid),
     "peers": ("Other libraries: dense layers adapt, second order", _peers),
@@ -163,4 +178,12 @@ TABLES: dict[str, tuple[str, Callable[[Sequence[Record]], str]]] = {
     "growth": ("Growth where everything adapts, second order", _growth),
     "data": ("Assembly of batches, as a share of assembly, outer step and the step of Adam(fused=True)", _data),
     "memory": ("Peak memory of an outer step: 32 tasks (8 in a smoke run), second order", _memory),
+    "ranking": (
+        "Metrics of users with ten query items each, at K = 9: torchmetrics' retrieval classes, and ours",
+        _ranking,
+    ),
+    "catalogue": (
+        "Ranking over a full catalogue of synthetic items, zero-shot and adapted: 12 metrics, coverage, novelty",
+        _catalogue,
+    ),
 }

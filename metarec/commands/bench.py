@@ -5,7 +5,18 @@ from pathlib import Path
 from typing import Any
 
 BENCH_DATA = ("movielens-100k", "movielens-1m")
-BENCH_PARTS = ("grid", "peers", "update-rules", "end-to-end", "inference", "growth", "data", "memory")
+BENCH_PARTS = (
+    "grid",
+    "peers",
+    "update-rules",
+    "end-to-end",
+    "inference",
+    "growth",
+    "data",
+    "memory",
+    "ranking",
+    "catalogue",
+)
 
 
 def add(commands: Any) -> None:

@@ -34,7 +34,7 @@ def run(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         parser.print_help()
         return
-    from metarec import stages, training
+    from metarec import configured, stages
 
-    numbers = stages.describe(training.data_of([word for word in arguments if word != "--json"]))
+    numbers = stages.describe(configured.data_of([word for word in arguments if word != "--json"]))
     print(json.dumps(numbers, indent=2) if "--json" in arguments else stages.as_table(numbers))

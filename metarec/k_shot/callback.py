@@ -16,7 +16,7 @@ from metarec.data.tasks import TaskBatch
 from metarec.files import replacing, write_json
 from metarec.k_shot import figure
 from metarec.k_shot.summary import Curve, as_plain, curve, of_users, plain
-from metarec.metrics.collection import TaskMetric
+from metarec.metrics.base import TaskMetric
 from metarec.module import Columns
 from metarec.run_folder import frame, gathered
 from metarec.tracking import wandb_loggers

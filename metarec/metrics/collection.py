@@ -1,91 +1,25 @@
-"""The metrics of ``functional`` as torchmetrics classes, which sum over batches and processes."""
+"""The metrics of ``functional`` as torchmetrics classes, and which metrics tables of ratings and of clicks have."""
 
 from typing import Literal
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torch.nn import ModuleDict
 
 from metarec.errors import InputError
 from metarec.messages import one_of
 from metarec.metrics import functional
+from metarec.metrics.base import TaskMetric
 from metarec.metrics.functional import Gain
+from metarec.metrics.top import (
+    AveragePrecisionPerTask,
+    HitRatePerTask,
+    PrecisionPerTask,
+    RecallPerTask,
+    ReciprocalRankPerTask,
+)
 
 Feedback = Literal["ratings", "clicks"]
 """What users leave behind: ratings on a scale, or clicks, which say nothing of the items without one."""
-
-
-class TaskMetric(Metric):
-    """Mean over tasks of a value per task, with one evaluation of each value.
-
-    The two halves are apart, because the per-task table needs the values and the log needs their mean:
-
-        values = metric.values(prediction, target, mask)   # pure, shape (T,), for the table
-        metric.update(values)                              # adds them up, for the log
-
-    ``update`` takes the values, not the batch, so nothing is computed twice. ``compute`` gives the mean
-    over the tasks that have a value (macro average), NaN if none has; tasks without one are counted in
-    ``missing``, never taken as 0. Between processes only three numbers travel. Calling the metric,
-    ``metric(values)``, updates it and returns the mean of that batch.
-
-    Keep several in a ``ModuleDict``: a ``MetricCollection`` would hand the same values to all of them.
-
-    Attributes:
-        total: sum of the values, float64.
-        tasks: how many tasks had a value, int64.
-        missing: how many had none, int64.
-    """
-
-    full_state_update = False
-    is_differentiable = False
-    total: Tensor
-    tasks: Tensor
-    missing: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("tasks", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("missing", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    @property
-    def name(self) -> str:
-        """What logs and columns call it."""
-        raise NotImplementedError
-
-    def values(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-        """One value per task; changes nothing.
-
-        Args:
-            prediction: shape (T, Q).
-            target: shape (T, Q).
-            mask: False = padding, shape (T, Q), bool.
-
-        Returns:
-            Shape (T,), float64; NaN for a task that has no value.
-        """
-        raise NotImplementedError
-
-    def update(self, values: Tensor) -> None:
-        """Add the values of a batch of tasks.
-
-        Args:
-            values: what ``values`` returned, shape (T,); entries that are not finite count as missing.
-
-        Raises:
-            ValueError: if the shape is not (T,).
-        """
-        if values.dim() != 1:
-            raise ValueError(f"{self.name} was updated with shape {tuple(values.shape)}; give one value per task, (T,)")
-        finite = values.isfinite()
-        # Lightning's "bf16-true" casts the float state; adding in place would keep it in bf16, this does not.
-        self.total = self.total + values.double().masked_fill(~finite, 0.0).sum()
-        self.tasks = self.tasks + finite.sum()
-        self.missing = self.missing + (~finite).sum()
-
-    def compute(self) -> Tensor:
-        """Mean over all tasks that have a value, a float64 scalar; NaN if there is none."""
-        return self.total / self.tasks
 
 
 class MeanAbsoluteErrorPerTask(TaskMetric):
@@ -217,7 +151,7 @@ class AreaUnderCurvePerTask(TaskMetric):
         return functional.auc(prediction, target, mask)
 
 
-def metrics_of(feedback: Feedback, k: int = 5) -> dict[str, TaskMetric]:
+def metrics_of(feedback: Feedback, k: int = 5, relevant: float = 4.0) -> dict[str, TaskMetric]:
     """The metrics that suit what users leave behind, by name; the first one has a value where predictions are finite.
 
     Clicks are judged by AUC alone: the other rows of a query set are sampled, see ``functional.auc``, and scores are
@@ -225,7 +159,8 @@ def metrics_of(feedback: Feedback, k: int = 5) -> dict[str, TaskMetric]:
 
     Args:
         feedback: ``ratings`` or ``clicks``.
-        k: the cut-off of both nDCGs of ratings.
+        k: the cut-off of all metrics of the top of ratings.
+        relevant: the lowest rating of a relevant item, see `rating_metrics`.
 
     Returns:
         A new metric for each name.
@@ -238,7 +173,12 @@ def metrics_of(feedback: Feedback, k: int = 5) -> dict[str, TaskMetric]:
         >>> list(metrics_of("clicks"))
         ['auc']
     """
-    return one_of("feedback", feedback, {"ratings": rating_metrics, "clicks": click_metrics})(k)
+    return one_of("feedback", feedback, {"ratings": rating_metrics, "clicks": click_metrics})(k, relevant)
+
+
+def metric_modules(feedback: Feedback, k: int, relevant: float) -> ModuleDict:
+    """The same metrics as `metrics_of` gives, under names that a ModuleDict takes: ``ndcg_exp_at_5``."""
+    return ModuleDict({name.replace("@", "_at_"): m for name, m in metrics_of(feedback, k, relevant).items()})
 
 
 def require_negatives(feedback: Feedback, negatives: int) -> None:
@@ -258,16 +198,18 @@ def require_negatives(feedback: Feedback, negatives: int) -> None:
         )
 
 
-def click_metrics(k: int = 5) -> dict[str, TaskMetric]:
-    """The metrics of every table of clicks, by name, a new one for each; the cut-off is not used."""
+def click_metrics(k: int = 5, relevant: float = 1.0) -> dict[str, TaskMetric]:
+    """The metrics of every table of clicks, by name, a new one for each; neither argument is used."""
     return {"auc": AreaUnderCurvePerTask()}
 
 
-def rating_metrics(k: int = 5) -> dict[str, TaskMetric]:
+def rating_metrics(k: int = 5, relevant: float = 4.0) -> dict[str, TaskMetric]:
     """The metrics of every rating table, by name.
 
     Args:
-        k: the cut-off of both nDCGs.
+        k: the cut-off of both nDCGs, precision, recall, hit rate, MRR and MAP.
+        relevant: the lowest rating of a relevant item, for the last five of them. The default suits ratings of 1 to 5;
+            on another scale, give what the data set's users would call liked.
 
     Returns:
         A new metric for each name.
@@ -276,8 +218,10 @@ def rating_metrics(k: int = 5) -> dict[str, TaskMetric]:
         ValueError: if k is not an integer >= 1.
 
     Example:
-        >>> list(rating_metrics(k=5))
+        >>> list(rating_metrics(k=5))[:5]
         ['mae', 'rmse', 'mse', 'ndcg_linear@5', 'ndcg_exp@5']
+        >>> list(rating_metrics(k=5))[5:]
+        ['precision@5', 'recall@5', 'hit@5', 'mrr@5', 'map@5']
     """
     metrics: list[TaskMetric] = [
         MeanAbsoluteErrorPerTask(),
@@ -285,5 +229,10 @@ def rating_metrics(k: int = 5) -> dict[str, TaskMetric]:
         MeanSquaredErrorPerTask(),
         NDCGPerTask(k, "linear"),
         NDCGPerTask(k, "exponential"),
+        PrecisionPerTask(k, relevant),
+        RecallPerTask(k, relevant),
+        HitRatePerTask(k, relevant),
+        ReciprocalRankPerTask(k, relevant),
+        AveragePrecisionPerTask(k, relevant),
     ]
     return {metric.name: metric for metric in metrics}

@@ -1,4 +1,4 @@
-"""Metrics as pure functions: padded tasks in, one value per task out.
+"""Errors, nDCG and AUC as pure functions: padded tasks in, one value per task out.
 
 All functions take ``prediction`` and ``target`` of shape (T, Q) and a boolean ``mask`` of shape (T, Q)
 whose False entries are padding. Padding may hold anything, NaN included, without effect. The result has
@@ -20,6 +20,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from metarec.metrics.padded import check_k, masked, or_nan, standing
 
 Gain = Literal["linear", "exponential"]
 """What a rating r is worth in DCG: r, or 2^r - 1."""
@@ -44,8 +46,8 @@ def mae(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         >>> mae(prediction, target, mask=torch.tensor([[True, True, False]]))
         tensor([1.5000], dtype=torch.float64)
     """
-    score, rating, valid = _masked(prediction, target, mask)
-    return _or_nan(valid, (score - rating).abs().sum(1) / mask.sum(1))
+    score, rating, valid = masked(prediction, target, mask)
+    return or_nan(valid, (score - rating).abs().sum(1) / mask.sum(1))
 
 
 def rmse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -69,8 +71,8 @@ def rmse(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         >>> rmse(prediction, target, mask=torch.tensor([[True, True, False]]))
         tensor([1.5811], dtype=torch.float64)
     """
-    score, rating, valid = _masked(prediction, target, mask)
-    return _or_nan(valid, ((score - rating).square().sum(1) / mask.sum(1)).sqrt())
+    score, rating, valid = masked(prediction, target, mask)
+    return or_nan(valid, ((score - rating).square().sum(1) / mask.sum(1)).sqrt())
 
 
 def ndcg(prediction: Tensor, target: Tensor, mask: Tensor, k: int, gain: Gain) -> Tensor:
@@ -102,12 +104,8 @@ def ndcg(prediction: Tensor, target: Tensor, mask: Tensor, k: int, gain: Gain) -
         tensor([0.8520], dtype=torch.float64)
     """
     check_cutoff(k, gain)
-    score, rating, valid = _masked(prediction, target, mask)
-    # Ascending order of the negated scores puts the best row first and padding last.
-    negated = (-score).masked_fill(~mask, torch.inf)
-    ordered = negated.sort(1).values
-    before = torch.searchsorted(ordered, negated)
-    upto = torch.searchsorted(ordered, negated, right=True)
+    score, rating, valid = masked(prediction, target, mask)
+    before, upto = standing(score, mask)
     summed = torch.cat([score.new_zeros(1), _discounts(score, k).cumsum(0)])
     share = (summed[upto] - summed[before]) / (upto - before)
     gains = _gains(rating, gain)
@@ -139,7 +137,7 @@ def chance_ndcg(target: Tensor, mask: Tensor, k: int, gain: Gain) -> Tensor:
         tensor([0.7654], dtype=torch.float64)
     """
     check_cutoff(k, gain)
-    _, rating, valid = _masked(target, target, mask)
+    _, rating, valid = masked(target, target, mask)
     gains = _gains(rating, gain)
     expected = gains.sum(1) / mask.sum(1) * _discounts(gains, k).sum()
     return _normalised(expected, gains, rating, mask, valid, k)
@@ -173,14 +171,14 @@ def auc(prediction: Tensor, target: Tensor, mask: Tensor, relevant: float = 1.0)
         >>> auc(prediction, target, torch.ones(1, 4, dtype=torch.bool))
         tensor([0.8750], dtype=torch.float64)
     """
-    score, rating, valid = _masked(prediction, target, mask)
+    score, rating, valid = masked(prediction, target, mask)
     ordered = score.masked_fill(~mask, torch.inf).sort(1).values
     rank = (torch.searchsorted(ordered, score) + torch.searchsorted(ordered, score, right=True) + 1) / 2.0
     chosen = mask & (rating >= relevant)
     hits = chosen.sum(1).double()
     pairs = hits * (mask.sum(1) - hits)
     above = rank.double().masked_fill(~chosen, 0.0).sum(1) - hits * (hits + 1) / 2
-    return _or_nan(valid, above / pairs)  # without a pair 0 / 0, which is NaN as well
+    return or_nan(valid, above / pairs)  # without a pair 0 / 0, which is NaN as well
 
 
 def check_cutoff(k: int, gain: str) -> None:
@@ -189,29 +187,9 @@ def check_cutoff(k: int, gain: str) -> None:
     Raises:
         ValueError: if k is not an integer >= 1, or gain is neither ``"linear"`` nor ``"exponential"``.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"nDCG got k={k!r}; k is the number of ranks that count: give an integer of at least 1")
+    check_k(k)
     if gain not in ("linear", "exponential"):
         raise ValueError(f"nDCG got gain={gain!r}; give 'linear' (a rating r gains r) or 'exponential' (2^r - 1)")
-
-
-def _masked(prediction: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Prediction and target in float64, 0 where they do not count, and which tasks are sound, (T,)."""
-    shapes = tuple(prediction.shape), tuple(target.shape), tuple(mask.shape)
-    if len(set(shapes)) != 1 or mask.dim() != 2:
-        raise ValueError(f"prediction, target and mask have shapes {shapes}; all three must be the same (T, Q)")
-    if mask.dtype != torch.bool:
-        raise ValueError(f"mask has dtype {mask.dtype}; it must be torch.bool, with False for padding")
-    finite = prediction.isfinite() & target.isfinite()
-    keep = mask & finite
-    valid = mask.any(1) & (keep == mask).all(1)
-    zero = torch.zeros((), dtype=torch.float64, device=mask.device)
-    return torch.where(keep, prediction.double(), zero), torch.where(keep, target.double(), zero), valid
-
-
-def _or_nan(valid: Tensor, value: Tensor) -> Tensor:
-    """The value of each valid task, NaN elsewhere."""
-    return value.masked_fill(~valid, torch.nan)
 
 
 def _gains(rating: Tensor, gain: Gain) -> Tensor:
@@ -229,4 +207,4 @@ def _normalised(dcg: Tensor, gains: Tensor, rating: Tensor, mask: Tensor, valid:
     """DCG divided by its ideal, NaN for the tasks for which the ratio says nothing."""
     ideal = (gains.sort(1, descending=True).values * _discounts(gains, k)).sum(1)
     decided = (mask.sum(1) > k) & (rating >= 0).all(1) & (ideal > 0)
-    return _or_nan(valid & decided, dcg / ideal)
+    return or_nan(valid & decided, dcg / ideal)

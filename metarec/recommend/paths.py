@@ -82,6 +82,11 @@ def users(algorithm: Algorithm, index: ItemIndex | None) -> tuple[Users, str]:
     return DenseUsers(index, how, plan), ""
 
 
+def unadapted(algorithm: Algorithm, index: ItemIndex) -> AnyUsers:
+    """Users as the model sees them without a support set: what they have adapted are no weights at all."""
+    return AnyUsers(algorithm, index, encoded=_gradient_descent(algorithm) is not None)
+
+
 def _gradient_descent(algorithm: Algorithm) -> tuple[Net, InnerLoop] | None:
     """Net and inner loop, if that is all there is to the algorithm's `adapt`, and its `predict` is the net's score."""
     kind = type(algorithm)

@@ -1,6 +1,7 @@
 """Scores of adapted users: of a catalogue for a few, or of query sets for many."""
 
 import time
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from metarec.algorithms.base import Algorithm
 from metarec.data.tasks import Rows, TaskBatch
 from metarec.recommend.items import ItemIndex
 from metarec.recommend.memory import Report, budget_of, in_chunks
-from metarec.recommend.paths import Users, users
+from metarec.recommend.paths import Users, unadapted, users
 
 BLOCK = 8192
 """User-item pairs that are scored at once."""
@@ -32,34 +33,39 @@ class Scored(NamedTuple):
 
 
 @torch.no_grad()
-def score_all(algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Rows, memory: int | None = None) -> Tensor:
+def score_all(
+    algorithm: Algorithm, index: ItemIndex, task: Tensor, support: Rows | None, memory: int | None = None
+) -> Tensor:
     """Adapt T users and score the index's catalogue for each, `BLOCK` pairs of user and item at a time.
 
     Args:
         algorithm: the algorithm, in evaluation mode.
         index: the item side of its net.
         task: user rows, (T,).
-        support: ratings to adapt on, (T, S).
+        support: ratings to adapt on, (T, S); null: zero-shot, nothing adapts.
         memory: bytes that may be used beyond the scores themselves; null: a quarter of what is free, and one user alone
             is not asked what it takes.
 
     Returns:
         (T, C), in the catalogue's order; where that is all items, the column of an item is its row, row 0 the unknown
-        item. The same numbers as ``algorithm.predict(algorithm.adapt(task, support), task, items)``, but for rounding.
+        item. The same numbers as ``algorithm.predict(algorithm.adapt(task, support), task, items)``, but for rounding;
+        zero-shot, as ``algorithm.predict({}, task, items)``.
 
     Raises:
         InputError: the net has changed since the index was made, or one user alone takes more than `memory`.
     """
     index.require_fresh(getattr(algorithm, "net", index.net))
-    way, _ = users(algorithm, index)
+    way = unadapted(algorithm, index) if support is None else users(algorithm, index)[0]
     if len(task) == 1 and memory is None:
         return _catalogue(way, len(index.catalogue), task, support)
     scores = _zeros(algorithm, task, len(index.catalogue))
 
     def work(part: Tensor, width: int) -> None:
-        scores[part] = _catalogue(way, len(index.catalogue), task[part], _part(support, part, width)).to(scores.dtype)
+        rows = None if support is None else _part(support, part, width)
+        scores[part] = _catalogue(way, len(index.catalogue), task[part], rows).to(scores.dtype)
 
-    in_chunks(work, _lengths(support)[:, None], budget_of(memory, task.device), USERS)
+    lengths = torch.zeros_like(task) if support is None else _lengths(support)
+    in_chunks(work, lengths[:, None], budget_of(memory, task.device), USERS)
     return scores
 
 
@@ -96,17 +102,20 @@ def adapt_and_score(
     return Scored(scores, Report(*chunks, budget, time.perf_counter() - started, reason))
 
 
-def _catalogue(way: Users, items: int, task: Tensor, support: Rows) -> Tensor:
-    """Adapted scores (T, items); no inference tensor, even if the blocks are."""
-    adapted = way.adapt(task, support)
+def _catalogue(way: Users, items: int, task: Tensor, support: Rows | None) -> Tensor:
+    """Scores (T, items), adapted if there is a support set; no inference tensor, even if the blocks are."""
+    adapted = {} if support is None else way.adapt(task, support)
     size = max(1, BLOCK // len(task))
     blocks = [way.block(adapted, task, start, min(start + size, items)) for start in range(0, items, size)]
     return torch.cat(blocks, dim=1)
 
 
 def _zeros(algorithm: Algorithm, task: Tensor, columns: int) -> Tensor:
-    """Room for the scores of the users `task`, in the type of the algorithm's parameters."""
-    dtype = next((parameter.dtype for parameter in algorithm.parameters()), torch.get_default_dtype())
+    """Room for the scores of the users `task`, in the type of the algorithm's parameters, or else of its statistics."""
+    held: list[Tensor] = [*algorithm.parameters()]
+    held = held or [*algorithm.buffers()]
+    dtypes = [tensor.dtype for tensor in held if tensor.is_floating_point()]
+    dtype = reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
     return torch.zeros(len(task), columns, dtype=dtype, device=task.device)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from metarec.data.ratings import BoolArray, IntArray, Ratings
-from metarec.data.splits import Split
+from metarec.data.scenario import Split
 from metarec.errors import InputError
 
 Who = Literal["test", "all"]

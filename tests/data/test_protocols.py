@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from metarec import stages, training
+from metarec import configured, stages
 
 ROOT = Path(__file__).parents[2]
 PROTOCOLS = ROOT / "configs" / "protocol"
@@ -23,7 +23,7 @@ def described(name: str, real: Callable[[str], str], *options: str) -> stages.Nu
         for kind in ("new_users", "new_items")
         if kind in fragment
     ]
-    return stages.describe(training.data_of(["-c", str(PROTOCOLS / f"{name}.yaml"), path, *lists, *options]))
+    return stages.describe(configured.data_of(["-c", str(PROTOCOLS / f"{name}.yaml"), path, *lists, *options]))
 
 
 MELU = ["-c", str(ROOT / "configs/data/movielens-1m.yaml"), "-c", str(ROOT / "configs/scenario/melu_paper.yaml")]
@@ -33,7 +33,7 @@ def test_melu_counts(real: Callable[[str], str]) -> None:
     """2,653 / 668 / 2,863 / 723 tasks (Lee et al., KDD 2019): known users, and new users, new items, and both."""
     folder = real("ml-1m")
     lists = [f"--data.scenario.init_args.new_{kind}={folder}/splits/melu_new_{kind}.txt" for kind in ("users", "items")]
-    users = stages.describe(training.data_of([*MELU, f"--data.ratings.init_args.path={folder}", *lists]))
+    users = stages.describe(configured.data_of([*MELU, f"--data.ratings.init_args.path={folder}", *lists]))
     assert users["train"]["tasks"] + users["val"]["tasks"] == 2653
     assert users["test"]["tasks"] == 668
     assert described("melu-item-cold", real)["test"]["tasks"] == 2863
@@ -90,7 +90,7 @@ def test_metaemb_counts(real: Callable[[str], str]) -> None:
 def test_coldrec_adapts_to_nothing(movielens: object) -> None:
     for side in ("user", "item"):
         layer = ["-c", str(PROTOCOLS / f"coldrec-{side}-cold.yaml")]
-        numbers = stages.describe(training.data_of(layer))
+        numbers = stages.describe(configured.data_of(layer))
         assert numbers["test"]["support"] == [0, 0.0, 0]
         assert numbers["test"][f"known_{side}s"] == 0
         total = sum(

@@ -12,18 +12,20 @@ from torch import Tensor
 
 from metarec.errors import InputError
 from metarec.metrics import collection, higher_is_better
+from metarec.metrics.base import TaskMetric
 from metarec.metrics.collection import (
     AreaUnderCurvePerTask,
     MeanAbsoluteErrorPerTask,
     NDCGPerTask,
-    TaskMetric,
     metrics_of,
     rating_metrics,
     require_negatives,
 )
 from metarec.metrics.functional import auc, mae, ndcg, rmse
+from metarec.metrics.ranking import average_precision, hit_rate, precision, recall, reciprocal_rank
 
-NAMES = ["mae", "rmse", "mse", "ndcg_linear@2", "ndcg_exp@2"]
+TOP = ["precision", "recall", "hit", "mrr", "map"]
+NAMES = ["mae", "rmse", "mse", "ndcg_linear@2", "ndcg_exp@2", *(f"{name}@2" for name in TOP)]
 
 
 def draw(tasks: int = 50, width: int = 6) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,7 +37,7 @@ def draw(tasks: int = 50, width: int = 6) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def test_doc_examples() -> None:
-    result = doctest.testmod(collection)
+    result = doctest.testmod(collection, extraglobs={"torch": torch})
     assert result.attempted >= 13
     assert result.failed == 0
 
@@ -43,7 +45,7 @@ def test_doc_examples() -> None:
 def test_the_dictionary_is_keyed_by_the_metric_names() -> None:
     assert list(rating_metrics(2)) == NAMES
     assert [metric.name for metric in rating_metrics(2).values()] == NAMES
-    assert list(rating_metrics()) == ["mae", "rmse", "mse", "ndcg_linear@5", "ndcg_exp@5"]
+    assert list(rating_metrics()) == [name.replace("@2", "@5") for name in NAMES]
 
 
 def test_values_are_those_of_the_functions() -> None:
@@ -54,6 +56,7 @@ def test_values_are_those_of_the_functions() -> None:
         rmse(*tasks).square(),
         ndcg(*tasks, k=2, gain="linear"),
         ndcg(*tasks, k=2, gain="exponential"),
+        *(function(*tasks, k=2) for function in (precision, recall, hit_rate, reciprocal_rank, average_precision)),
     ]
     for metric, values in zip(rating_metrics(2).values(), expected, strict=True):
         torch.testing.assert_close(metric.values(*tasks), values, rtol=0, atol=0, equal_nan=True)

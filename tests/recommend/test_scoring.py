@@ -14,10 +14,12 @@ from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.algorithms.update_rules import MetaSGD
 from metarec.baselines.als import AlternatingLeastSquares
+from metarec.baselines.popularity import Popularity
 from metarec.data.draws import draw
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, Rows, TaskBatch, alone, pack
 from metarec.errors import InputError
+from metarec.nets.base import NoNet
 from metarec.recommend import ItemIndex, adapt_and_score, memory, score_all, scoring
 from metarec.recommend.dense import Layer, Mix
 from tests.conftest import tiny_melu, tiny_net
@@ -270,3 +272,27 @@ def test_the_readmes_example(ratings: Ratings, many: TaskBatch, capsys: pytest.C
     assert best.min() >= 1
     torch.testing.assert_close(whole[0, best[0, 0]], whole[0, 1:].max())
     assert capsys.readouterr().out.startswith("39 users at a time, ")
+
+
+@pytest.mark.parametrize(("name", "adapts", "reason"), CASES)
+def test_without_a_support_set_scores_are_zero_shot(
+    ratings: Ratings, many: TaskBatch, name: str, adapts: list[str], reason: str
+) -> None:
+    algorithm = MAML(NETS[name](ratings), adapts, 0.1, 2)
+    index = ItemIndex(algorithm.net, torch.arange(1, algorithm.net.schema["items"]))
+    items = index.catalogue.expand(len(many.task), -1)
+    scores = score_all(algorithm, index, many.task, None, memory=2**30)
+    with torch.no_grad():
+        torch.testing.assert_close(scores, algorithm.predict({}, many.task, items), rtol=1e-5, atol=1e-5)
+        alone = score_all(algorithm, index, many.task[:1], None)
+        torch.testing.assert_close(alone, scores[:1], rtol=1e-5, atol=1e-5)
+        adapted = score_all(algorithm, index, many.task, many.support)
+    assert not torch.allclose(adapted, scores, atol=1e-3)
+
+
+def test_scores_keep_the_precision_of_statistics(ratings: Ratings, many: TaskBatch) -> None:
+    algorithm = Popularity(NoNet(ratings.schema))
+    algorithm.prepare(ratings, pack(ratings, np.arange(len(ratings))))
+    scores = score_all(algorithm, ItemIndex(NoNet(ratings.schema)), many.task, many.support)
+    assert scores.dtype == torch.float64
+    assert torch.equal(scores, algorithm.score.expand_as(scores))

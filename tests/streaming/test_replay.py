@@ -22,7 +22,7 @@ from metarec.baselines.als import AlternatingLeastSquares
 from metarec.baselines.means import ItemMean, ItemUserBias
 from metarec.baselines.neighbours import ItemKNN
 from metarec.data.ratings import Ratings
-from metarec.data.splits import Split
+from metarec.data.scenario import Split
 from metarec.data.tasks import Rows, pack
 from metarec.errors import DivergedError, InputError
 from metarec.nets.base import Net

@@ -1,0 +1,53 @@
+"""What a configuration says, without running it: its data, and what a test with it measures."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import set_parsing_settings
+
+from metarec.catalogue import FullCatalogue, names
+from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.ratings import Ratings
+from metarec.metrics.collection import metrics_of
+from metarec.training import Parser, check_layers
+
+
+def data_of(arguments: list[str]) -> EpisodeDataModule:
+    """The data of a configuration, alone; what its layers say of the model and the trainer is not looked at.
+
+    Args:
+        arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
+    """
+    check_layers(arguments)
+    set_parsing_settings(subclasses_enabled=[Ratings])
+    parser = Parser(prog="metarec tasks", allow_abbrev=False)
+    parser.add_argument("-c", "--config", action="config", help="layer of configuration")
+    parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
+    for name in ("trainer", "model", "ckpt_path"):
+        parser.add_argument(f"--{name}", type=Any, help="not looked at")
+    parser.add_lightning_class_args(EpisodeDataModule, "data")
+    parser.link_arguments("seed_everything", "data.seed")
+    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    return data
+
+
+def ratings_of(config: Path) -> Ratings:
+    """The data set of a configuration file, such as a run folder's ``config.yaml``.
+
+    Raises:
+        InputError: the file cannot be read, or the data cannot be had.
+    """
+    return data_of(["-c", str(config)]).ratings
+
+
+def measured(config: dict[str, Any]) -> list[str]:
+    """The metrics that a test with this configuration gives every user, as tables name them.
+
+    Args:
+        config: what `parse` returned.
+    """
+    model, found = config["model"], []
+    for callback in config["trainer"]["callbacks"] or []:
+        if callback["class_path"] == f"{FullCatalogue.__module__}.{FullCatalogue.__name__}":
+            found += names(callback["init_args"]["k"])
+    return [*metrics_of(model["feedback"], model["ndcg_at"], model["relevant"]), *found]

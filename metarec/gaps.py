@@ -1,0 +1,158 @@
+"""Gaps between groups of users: for whom a run works worst, from its ``per_task.parquet``; no torch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from metarec.errors import InputError, at_least
+from metarec.messages import did_you_mean
+from metarec.metrics import higher_is_better
+from metarec.metrics.intervals import Interval, mean_interval
+
+Values = npt.NDArray[np.float64]
+
+DRAWS = 1_000
+"""Random groupings that a gap is compared with."""
+
+
+class Gap(NamedTuple):
+    """A metric of groups of users.
+
+    Attributes:
+        groups: mean of each group with its 95 % bootstrap interval, the best first.
+        compared: the groups with enough users to be compared.
+        gap: worst minus best of these: >= 0 for errors, <= 0 where more is better; NaN if there are fewer than two.
+        by_chance: mean gap if the same users were put into groups of these sizes at random. The gap of many small
+            groups is large without any difference between them.
+        share: share of random groupings whose gap is as large or larger, a p-value of a permutation test.
+    """
+
+    groups: dict[str, Interval]
+    compared: list[str]
+    gap: float
+    by_chance: float
+    share: float
+
+
+def gap_of(values: npt.ArrayLike, groups: Sequence[str], better: bool, least: int = 10, seed: int = 0) -> Gap:
+    """The worst group's mean minus the best one's, over users that have a value.
+
+    The difference between groups as a measure of unequal service: Ekstrand et al., All the cool kids, how do they fit
+    in (FAT* 2018), compare means of user groups by age and gender. Of the differences the largest is reported here.
+
+    Args:
+        values: one value a user, NaN = none, (users,).
+        groups: each user's group, (users,).
+        better: whether larger values are better.
+        least: users with a value that a group must have to be compared; smaller ones are listed only.
+        seed: of the random groupings and the intervals.
+
+    Raises:
+        ValueError: the numbers of values and groups differ.
+
+    Example:
+        >>> found = gap_of([1.0, 2.0, 4.0, 6.0], ["a", "a", "b", "b"], better=False, least=2)
+        >>> found.gap, found.compared
+        (3.5, ['a', 'b'])
+    """
+    array, labels = np.asarray(values, dtype=np.float64), np.asarray(groups, dtype=object)
+    if array.shape != labels.shape or array.ndim != 1:
+        raise ValueError(f"got values of shape {array.shape} for groups of shape {labels.shape}; give one each a user")
+    means = {str(name): mean_interval(array[labels == name], seed=seed) for name in dict.fromkeys(labels)}
+    sign = -1 if better else 1
+    means = dict(sorted(means.items(), key=lambda entry: (np.isnan(entry[1].mean), sign * entry[1].mean)))
+    compared = [name for name, interval in means.items() if interval.tasks >= least]
+    if len(compared) < 2:
+        return Gap(means, compared, np.nan, np.nan, np.nan)
+    counted = np.isin(labels, compared) & ~np.isnan(array)
+    kept, code = array[counted], np.unique(labels[counted].astype(str), return_inverse=True)[1]
+    random = np.random.default_rng(seed)
+    drawn = np.array([_range(kept, random.permutation(code)) for _ in range(DRAWS)])
+    own = _range(kept, code)
+    share = (1 + (drawn >= own - 1e-12).sum()) / (1 + DRAWS)
+    return Gap(means, compared, sign * own, sign * float(drawn.mean()), float(share))
+
+
+def _range(values: Values, code: npt.NDArray[np.int64]) -> float:
+    """Largest minus smallest mean of the groups."""
+    return float(np.ptp(np.bincount(code, values) / np.bincount(code)))
+
+
+def users_of(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a test user, means over the draws of their episode; `activity` is support and query size together.
+
+    Args:
+        table: a run's ``per_task.parquet``.
+    """
+    users = table.groupby("user", sort=False, as_index=False).mean(skipna=False)
+    return users.assign(activity=users["support_size"] + users["query_size"])
+
+
+def binned(numbers: pd.Series, bins: int) -> list[str]:
+    """Each user's group by a number: equally many users in each, as far as equal numbers stay together.
+
+    Args:
+        numbers: one a user.
+        bins: how many groups, >= 1.
+
+    Raises:
+        InputError: `bins` is out of range.
+
+    Example:
+        >>> binned(pd.Series([1, 2, 3, 9]), bins=2)
+        ['1 to 2', '1 to 2', '3 to 9', '3 to 9']
+    """
+    at_least(1, bins=bins)
+    code = pd.qcut(numbers, bins, labels=False, duplicates="drop").fillna(0)
+    ends = numbers.groupby(code).agg(["min", "max"])
+    names = {group: f"{low:g}" if low == high else f"{low:g} to {high:g}" for group, low, high in ends.itertuples()}
+    return [names[group] for group in code]
+
+
+def column_of(users: pd.DataFrame, metric: str) -> Values:
+    """The values of a metric; a bare name means the adapted model's.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    known = [name for name in users if "/" in str(name)]
+    name = metric if "/" in metric else f"adapted/{metric}"
+    if name not in known:
+        bare = [str(column).split("/", 1)[1] for column in known if str(column).startswith("adapted/")]
+        cure = did_you_mean(metric, [*map(str, known), *bare]) or f"; there are {bare}"
+        raise InputError(f"no metric '{metric}' in the run's per_task.parquet{cure}")
+    values: Values = users[name].to_numpy(np.float64)
+    return values
+
+
+def as_markdown(gap: Gap, metric: str, by: str, least: int) -> str:
+    """The groups as a Markdown table, and the gap below.
+
+    Args:
+        gap: what `gap_of` returned.
+        metric: its name.
+        by: what the groups are by.
+        least: users that a group must have to be compared.
+    """
+    lines = [f"| {by} | {metric} | users | without a value |", "| --- | ---: | ---: | ---: |"]
+    for name, found in gap.groups.items():
+        mark = "" if name in gap.compared else " (not compared)"
+        cell = "-" if found.tasks == 0 else f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
+        lines.append(f"| {name or 'unknown'}{mark} | {cell} | {found.tasks} | {found.missing} |")
+    if np.isnan(gap.gap):
+        return "\n".join([*lines, "", f"No gap: fewer than two groups have {least} users with a value."])
+    direction = "more is better" if higher_is_better(metric.split("/")[-1]) else "less is better"
+    worst, best = gap.compared[-1], gap.compared[0]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Worst ({worst or 'unknown'}) minus best ({best or 'unknown'}): {gap.gap:+.3f}; {direction}. Random "
+            f"groups of these sizes: {gap.by_chance:+.3f} on average, as large in {100 * gap.share:.1f} % of {DRAWS} "
+            "draws. In brackets 95 % bootstrap intervals over users; groups of fewer than "
+            f"{least} users are not compared.",
+        ]
+    )
