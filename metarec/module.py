@@ -75,8 +75,9 @@ class MetaModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Hand the training tasks, and nothing else, to the algorithm; before a fit, make sure that it is so."""
-        require_negatives(self.feedback, self._data().negatives)
-        prepare(self.algorithm, self._data(), stage)
+        data = self._data()
+        require_negatives(self.feedback, data.negatives, bool((data.ratings.rating == 0).any()))
+        prepare(self.algorithm, data, stage)
 
     def on_fit_start(self) -> None:
         """Refuse to train what has no parameters."""

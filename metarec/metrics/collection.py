@@ -181,20 +181,21 @@ def metric_modules(feedback: Feedback, k: int, relevant: float) -> ModuleDict:
     return ModuleDict({name.replace("@", "_at_"): m for name, m in metrics_of(feedback, k, relevant).items()})
 
 
-def require_negatives(feedback: Feedback, negatives: int) -> None:
+def require_negatives(feedback: Feedback, negatives: int, disliked: bool) -> None:
     """Refuse to judge clicks without rows that are none, or ratings among such rows.
 
     Args:
         feedback: ``ratings`` or ``clicks``.
         negatives: how many the data draw for each rating.
+        disliked: whether the data have rows of rating 0 of their own, as `metarec.data.transforms.likes` makes them.
 
     Raises:
         InputError: the two do not go together.
     """
-    if (feedback == "clicks") != (negatives > 0):
+    if negatives if feedback == "ratings" else not (negatives or disliked):
         raise InputError(
             f"model.feedback {feedback} with data.negatives {negatives}: give clicks and a number >= 1, as "
-            "configs/feedback/clicks.yaml does, or ratings and 0"
+            "configs/feedback/clicks.yaml does, or likes and 0, as likes.yaml does, or ratings and 0"
         )
 
 

@@ -171,6 +171,8 @@ def test_clicks_are_judged_by_auc_alone() -> None:
 @pytest.mark.parametrize(("feedback", "negatives"), [("clicks", 0), ("ratings", 4)])
 def test_clicks_need_negatives_and_ratings_bear_none(feedback: str, negatives: int) -> None:
     with pytest.raises(InputError, match=f"model.feedback {feedback} with data.negatives {negatives}: give clicks"):
-        require_negatives(feedback, negatives)  # type: ignore[arg-type]
-    require_negatives("clicks", 1)
-    require_negatives("ratings", 0)
+        require_negatives(feedback, negatives, disliked=False)  # type: ignore[arg-type]
+    require_negatives("clicks", 1, disliked=False)
+    require_negatives("clicks", 0, disliked=True)
+    require_negatives("ratings", 0, disliked=False)
+    require_negatives("ratings", 0, disliked=True)
