@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator
 from types import EllipsisType
 
@@ -17,9 +18,12 @@ from metarec.data.scenario import Split
 from metarec.data.tasks import PackedTasks
 from metarec.errors import LeakError
 
+STARTS = ("validation", "the test")
+"""What begins at each of `Split.starts`."""
+
 
 def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
-    """Prepare an algorithm; before a fit, stop where a rating, a statistic or an attribute leaks.
+    """Prepare an algorithm; stop where a rating or, before a fit, an attribute leaks.
 
     Ratings: `audit_split`, `audit_tasks`. Statistics: an algorithm is given `EpisodeDataModule.known`, in which there
     are no ratings but those of training. Attributes: `audited`.
@@ -32,9 +36,10 @@ def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
     Raises:
         LeakError: says what leaks, and how much of it.
     """
-    if stage == "fit":
+    if stage in ("fit", "test"):  # what predicts without training is only ever tested
         audit_split(data.given, data.split)
         audit_tasks(data.ratings, data.split, data.train_tasks)
+    if stage == "fit":
         audited(algorithm, data.known, data.train_tasks)
     else:
         algorithm.prepare(data.known, data.train_tasks)
@@ -48,24 +53,36 @@ def audit_split(ratings: Ratings, split: Split) -> None:
         split: what may be done with its ratings.
 
     Raises:
-        LeakError: a rating is both trained on and asked for, by row or as the same pair of user and item; a new user,
-            a window of a new person or a new item has a training rating; a training rating is not earlier than
-            validation, or a validation rating than the test.
+        LeakError: a rating is both trained on or adapted to and asked for, by row or as the same pair of user and item;
+            a new user or item has a training rating; a person has windows in two stages; a training rating is not
+            earlier than validation, or a validation rating than the test.
     """
-    trained = _pairs(ratings, split.train)
-    for stage in ("val", "test"):
-        rows = getattr(split, stage)
-        _refuse(np.isin(rows, split.train), f"{stage} ratings are training ratings too")
-        _refuse(np.isin(_pairs(ratings, rows), trained), f"{stage} ratings are of a user and item that training has")
+    known = {"training": split.train, **{f"{stage} support": rows for stage, rows in split.support.items()}}
+    asked = {"val": split.val, "test": split.test}
+    for name, rows in known.items():
+        for stage in ("test",) if name == "test support" else asked:  # validation is over when the test comes
+            _refuse(np.isin(asked[stage], rows), f"{stage} ratings are {name} ratings too")
+            pairs = np.isin(_pairs(ratings, asked[stage]), _pairs(ratings, rows))
+            _refuse(pairs, f"{stage} ratings are of a user and item that {name} has")
     _refuse(np.isin(split.val, split.test), "validation ratings are test ratings too")
+    _audit_people(ratings, split)
     for side, new in split.new.items():
         rows = getattr(ratings, side[:-1])[split.train]
         _refuse(np.isin(new, rows), f"new {side} have training ratings")
-        if side == "users" and ratings.person is not None:
-            _refuse(np.isin(ratings.person[new], ratings.person[rows]), "windows of new people have others in training")
     if split.starts is not None:
-        _refuse(ratings.time[split.train] >= split.starts[0], "training ratings are not earlier than validation")
-        _refuse(ratings.time[split.val] >= split.starts[1], "validation ratings are not earlier than the test")
+        before = ((split.train, 0), (split.val, 1), *zip(split.support.values(), (0, 1), strict=False))
+        names = ("training", "validation", "val support", "test support")
+        for name, (rows, start) in zip(names, before, strict=False):
+            _refuse(ratings.time[rows] >= split.starts[start], f"{name} ratings are not earlier than {STARTS[start]}")
+
+
+def _audit_people(ratings: Ratings, split: Split) -> None:
+    """Refuse people with windows of their history in two stages."""
+    if ratings.person is None:
+        return
+    met = {stage: ratings.person[ratings.user[getattr(split, stage)]] for stage in ("train", "val", "test")}
+    for first, second in itertools.combinations(met, 2):
+        _refuse(np.isin(np.unique(met[first]), met[second]), f"people have windows in {first} and {second}")
 
 
 def audit_tasks(ratings: Ratings, split: Split, tasks: PackedTasks) -> None:

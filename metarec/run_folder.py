@@ -68,7 +68,7 @@ class RunFolder(Callback):
         if not trainer.is_global_zero:
             return
         table = frame(columns, trainer)
-        table.insert(1, "draw", table.groupby("user").cumcount())
+        table.insert(1, "draw", table.groupby([name for name in ("user", "window") if name in table]).cumcount())
         folder = Path(trainer.default_root_dir)
         with replacing(folder / "per_task.parquet") as temporary:
             table.to_parquet(temporary, index=False)
@@ -156,6 +156,7 @@ def frame(columns: Columns, trainer: Trainer) -> pd.DataFrame:
         if name in table:
             table[name] = [ids[row] for row in table[name]]
     if ratings.person is not None:
+        people = dict(zip(ratings.user_ids, (ratings.people[row] for row in ratings.person), strict=True))
         table.insert(1, "window", table["user"])
-        table["user"] = table["user"].str.rpartition("#")[0]
+        table["user"] = [people[window] for window in table["window"]]
     return table

@@ -14,6 +14,7 @@ from metarec.data.ratings import Ratings
 from metarec.data.scenario import Split
 from metarec.data.splits import ItemCold, UserCold
 from metarec.data.tasks import PackedTasks, pack
+from metarec.data.warm import Warm
 from metarec.data.windows import windows
 from metarec.errors import LeakError
 from metarec.nets.base import NoNet, known_rows
@@ -35,7 +36,7 @@ def leaking(
     def split(ratings: Ratings, tasks: str = "users") -> Split:
         return change(ratings, honest(ratings, tasks))
 
-    split.new = honest.new
+    split.new, split.by = honest.new, by
     split.seed = 0
     return split
 
@@ -109,13 +110,45 @@ def test_the_same_pair_twice_is_a_leak(ratings: Ratings) -> None:
         audit_split(dataclasses.replace(ratings, user=user, item=item), split)
 
 
+@pytest.mark.parametrize(
+    ("stage", "asked", "message"),
+    [
+        ("val", "val", "2 val ratings are val support ratings too"),
+        ("val", "test", "2 test ratings are val support ratings too"),
+        ("test", "test", "2 test ratings are test support ratings too"),
+    ],
+)
+def test_ratings_that_are_asked_for_among_those_adapted_to(
+    stage: str, asked: str, message: str, ratings: Ratings
+) -> None:
+    split = Warm(SHARES, min_ratings=1)(ratings)
+    audit_split(ratings, split)
+    support = {**split.support, stage: np.append(split.support[stage], getattr(split, asked)[:2])}
+    with pytest.raises(LeakError, match=message):
+        audit_split(ratings, dataclasses.replace(split, support=support))
+
+
+def test_support_of_the_time_of_the_test(ratings: Ratings) -> None:
+    split = Warm(SHARES, min_ratings=1, by="time")(ratings)
+    audit_split(ratings, split)
+    latest = int(ratings.time[split.support["test"]].max())
+    with pytest.raises(LeakError, match="not earlier than the test"):
+        audit_split(ratings, dataclasses.replace(split, starts=(split.starts[0], latest)))
+
+
+def test_what_is_never_trained_is_audited_before_its_test(ratings: Ratings) -> None:
+    change = LEAKS["a test rating"][0]
+    with pytest.raises(LeakError, match="1 test ratings are"):
+        prepare(Counting(ratings), data_of(ratings, leaking(change)), "test")
+
+
 def test_a_window_of_a_new_person_in_training_is_a_leak(ratings: Ratings) -> None:
     cut = windows(ratings, count=4)
     split = UserCold(SHARES, 0, 1, None, 1)(cut)
     one = split.test[cut.user[split.test] == cut.user[split.test[0]]]
     moved = with_train(dataclasses.replace(split, test=np.setdiff1d(split.test, one)), one)
     new = {"users": np.setdiff1d(split.new["users"], cut.user[one])}
-    with pytest.raises(LeakError, match="windows of new people"):
+    with pytest.raises(LeakError, match="1 people have windows in train and test"):
         audit_split(cut, dataclasses.replace(moved, new=new))
 
 

@@ -18,6 +18,9 @@ from metarec.data.sources import swapped
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
 
+Order = Literal["random", "time"]
+"""How a task's ratings are divided into support and query: at random, or the earliest as support."""
+
 
 class EpisodeDataModule(LightningDataModule):
     """Splits the users of a data set by scenario and yields batches of their episodes.
@@ -26,7 +29,10 @@ class EpisodeDataModule(LightningDataModule):
         ratings: the data set; in a configuration, the function that reads it.
         scenario: which users are trained on, validated on and tested on.
         order: `random` draws support and query at random, `time` takes the earliest ratings as support, for which
-            the data set must have times.
+            the data set must have times. Where the scenario is one by time, validation and test take the earliest
+            whatever is said here: nothing is adapted to that is later than what is asked.
+        train_order: the same of training episodes alone; null: as `order`. In an order of time with fixed sizes, a
+            task's episode is always the same.
         tasks: `users`, or `items` for tasks that each are an item's ratings, so that `item_cold` is what meets new
             tasks. The column `user` of whatever a run writes then has ids of items, `item` those of users.
         train_support: smallest and largest support size of a training episode, drawn evenly. The query set comes first:
@@ -57,7 +63,8 @@ class EpisodeDataModule(LightningDataModule):
         self,
         ratings: Ratings,
         scenario: Scenario,
-        order: Literal["random", "time"] = "random",
+        order: Order = "random",
+        train_order: Order | None = None,
         tasks: Tasks = "users",
         train_support: tuple[int, int] = (3, 20),
         train_query: int | None = 20,
@@ -72,8 +79,9 @@ class EpisodeDataModule(LightningDataModule):
         negatives: int = 0,
     ) -> None:
         super().__init__()
-        if order not in ("random", "time"):
-            raise InputError(f"data.order {order!r}: give 'random' or 'time'")
+        for name, given in (("order", order), ("train_order", train_order or order)):
+            if given not in ("random", "time"):
+                raise InputError(f"data.{name} {given!r}: give 'random' or 'time'")
         if tasks not in ("users", "items"):
             raise InputError(f"data.tasks {tasks!r}: give 'users' or 'items'")
         if eval_support is None and eval_query is None and scenario.new:
@@ -81,8 +89,9 @@ class EpisodeDataModule(LightningDataModule):
         at_least(1, data__train_query=train_query, data__eval_query=eval_query)
         at_least(1, data__batch_size=batch_size, data__eval_batch_size=eval_batch_size, data__test_draws=test_draws)
         at_least(0, data__num_workers=num_workers, data__negatives=negatives, data__eval_support=eval_support)
-        if order == "time":
-            _require_times(ratings, test_draws)
+        in_time = order == "time" or scenario.by == "time"
+        if in_time or train_order == "time":
+            _require_times(ratings, test_draws if in_time else 1)
         if negatives and ratings.scale != (0, 1):
             raise InputError(
                 f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
@@ -91,7 +100,8 @@ class EpisodeDataModule(LightningDataModule):
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
         self.given, self.ratings = ratings, ratings if tasks == "users" else swapped(ratings)
-        self.scenario, self.tasks, self.shuffle = scenario, tasks, order == "random"
+        self.scenario, self.tasks = scenario, tasks
+        self.shuffle, self.train_shuffle = not in_time, (train_order or order) == "random"
         self.train_sizes = EpisodeSizes(*train_support, train_query)
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -130,15 +140,17 @@ class EpisodeDataModule(LightningDataModule):
 
     @cached_property
     def catalogue(self) -> IntArray:
-        """The items known in training, in random order: what negatives are drawn from."""
-        return np.random.default_rng(self.scenario.seed).permutation(np.unique(self.train_tasks.item.numpy()))
+        """The items known in training, in random order: what negatives are drawn from where items are known."""
+        return self._in_random_order(self.train_tasks)
 
     @property
     def test_digest(self) -> str:
         """SHA-256 of the test episodes: who is tested, on which rows and negatives, adapted to which."""
         content = hashlib.sha256(repr((self.eval_sizes, self.shuffle)).encode())
         if self.negatives:
-            content.update(repr((self.negatives, self.scenario.seed)).encode() + self.catalogue.tobytes())
+            content.update(
+                repr((self.negatives, self.scenario.seed)).encode() + self._offered(self.test_tasks).tobytes()
+            )
         for column in self.test_tasks:
             content.update(b"" if column is None else column.numpy().tobytes())
         return content.hexdigest()
@@ -156,7 +168,7 @@ class EpisodeDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[TaskBatch]:
         """Training episodes, one batch a global step."""
         require(self.train_tasks, self.train_sizes, "training")
-        options = (self.batch_size, self.seed, self.shuffle, *self._ranks(), self.length_sorted)
+        options = (self.batch_size, self.seed, self.train_shuffle, *self._ranks(), self.length_sorted)
         negatives = self._negatives(self.train_tasks, "training")
         episodes = TrainEpisodes(self.train_tasks, self.train_sizes, *options, negatives)
         return _loader(episodes, sampler=StepSampler(self, len(episodes)), num_workers=self.num_workers)
@@ -186,7 +198,18 @@ class EpisodeDataModule(LightningDataModule):
 
     def _negatives(self, tasks: PackedTasks, stage: str) -> Negatives | None:
         """What draws the negatives of the tasks' episodes, if there are to be any."""
-        return Negatives(tasks, self.catalogue, self.negatives, stage) if self.negatives else None
+        if not self.negatives:
+            return None
+        return Negatives(tasks, self.catalogue if stage == "training" else self._offered(tasks), self.negatives, stage)
+
+    def _offered(self, tasks: PackedTasks) -> IntArray:
+        """What negatives of validation or test tasks are drawn from: new items where items are new, else known ones."""
+        other = "items" if self.tasks == "users" else "users"
+        return self._in_random_order(tasks) if other in self.scenario.new else self.catalogue
+
+    def _in_random_order(self, tasks: PackedTasks) -> IntArray:
+        """The items of the tasks, each once."""
+        return np.random.default_rng(self.scenario.seed).permutation(np.unique(tasks.item.numpy()))
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

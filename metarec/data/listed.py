@@ -5,7 +5,7 @@ import numpy as np
 from metarec.data import newcomers
 from metarec.data.newcomers import KNOWN, NOBODY, TEST, VAL, Stages
 from metarec.data.ratings import BoolArray, IntArray, Ratings
-from metarec.data.scenario import Division, Scenario, Split, Tasks, assembled
+from metarec.data.scenario import Division, Scenario, Split, Tasks, assembled, refuse_windows
 from metarec.errors import InputError
 
 
@@ -84,6 +84,7 @@ class ListedUserItemCold(Scenario):
 
     def stages(self, ratings: Ratings) -> Stages:
         """Test listed users on listed items, validate some of the other users on some of the other items."""
+        refuse_windows(ratings, "ListedUserItemCold")
         user, item = (
             newcomers.everyone(len(ratings.user_ids)),
             _items(ratings, self.new_items, self.val_fraction, self.seed),
@@ -98,7 +99,8 @@ class ListedUserItemCold(Scenario):
 class PublishedParts(Scenario):
     """Training and test tasks as a data set's publishers divide it; validation tasks are drawn from the training ones.
 
-    Who is new in the test part is for the publishers to say: the audit of a fit only looks at what validates.
+    Who is new in the test part is for the publishers to say: the audit looks for training ratings of those alone who
+    validate, and for test ratings in training.
 
     Args:
         train: the part that is trained on, one of `Ratings.parts`.
@@ -131,6 +133,7 @@ class PublishedParts(Scenario):
         Raises:
             InputError: there is no such part, or a stage has no task.
         """
+        refuse_windows(ratings, "PublishedParts")
         trained, tested = (_part(ratings, name) for name in (self.train, self.test))
         division = Division(ratings, tasks, {})
         eligible = newcomers.busy(division.owner[trained], self.eval_range)
@@ -142,7 +145,7 @@ class PublishedParts(Scenario):
             "test": division.in_range(tested, tested, self.eval_range, "test"),
         }
         division.left_out["ratings of other parts"] = int((~trained & ~tested).sum())
-        return assembled(division, rows)
+        return assembled(division, rows, new={tasks: drawn})
 
 
 def _part(ratings: Ratings, name: str) -> BoolArray:

@@ -105,7 +105,7 @@ def _require_free(free: IntArray, option: str, stage: str, items: int) -> None:
     few = int((free < 2).sum())
     if few:
         raise InputError(
-            f"{option}: {few} of {len(free)} {stage} users have a rating of all {items} items known in training, or of "
+            f"{option}: {few} of {len(free)} {stage} users have a rating of all {items} items on offer, or of "
             "all but one, so that none is left to draw; give the scenario a max_ratings (training users: "
             "train_max_ratings)"
         )

@@ -118,7 +118,8 @@ def starts_of(ratings: Ratings, fractions: Sequence[float]) -> tuple[int, int]:
     )
     if not ordered[0] < first < second:
         raise InputError(
-            f"scenario by 'time': the times of {ratings.name} cannot be cut at {list(fractions)}; they tie"
+            f"scenario by 'time': the times of {ratings.name} cannot be cut at {list(fractions)}, too many ratings "
+            "have the same; give other fractions, or by: random"
         )
     return first, second
 
@@ -190,11 +191,16 @@ def listed(path: str, ids: Sequence[str]) -> IntArray:
         InputError: the file cannot be read, is empty, or lists an id that is not in the data set.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").split()
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a text file with one id a line") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not text in UTF-8; convert it") from error
     row = {original: number for number, original in enumerate(ids)}
     unknown = [line for line in lines if line not in row]
     if unknown or not lines:
-        raise InputError(f"{path}: {len(unknown)} of {len(lines)} ids are not in the data set: {unknown[:3]}")
+        raise InputError(
+            f"{path}: {len(unknown)} of {len(lines)} ids are not in the data set: {unknown[:3]}; give ids as the data "
+            "set's own files have them, one a line"
+        )
     return np.array([row[line] for line in lines], dtype=np.int64)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from metarec.data import newcomers
-from metarec.data.newcomers import KNOWN, NOBODY, TEST, VAL, Stage, Stages
+from metarec.data.newcomers import KNOWN, NOBODY, TEST, VAL, By, Stage, Stages
 from metarec.data.ratings import BoolArray, IntArray, Ratings
 from metarec.errors import InputError, at_least
 
@@ -58,6 +58,7 @@ class Scenario:
 
     Attributes:
         new: which sides are new in validation and test: `users`, `items`.
+        by: what decides who is new, a draw or the time.
         only_seen: whether validation and test ratings are left out whose other side, which should be known, has no
             training rating.
 
@@ -71,6 +72,7 @@ class Scenario:
 
     new: ClassVar[tuple[str, ...]] = ("users",)
     only_seen: ClassVar[bool] = True
+    by: By = "random"
 
     def __init__(
         self,
@@ -97,8 +99,10 @@ class Scenario:
             tasks: whose ratings are counted as a task's, `users` or `items`; new users stay users either way.
 
         Raises:
-            InputError: a stage has no task.
+            InputError: a stage has no task, or windows of known users' histories would be on both sides.
         """
+        if "users" not in self.new:
+            refuse_windows(ratings, type(self).__name__)
         stages = self.stages(ratings)
         sides = {"users": stages.user[ratings.user], "items": stages.item[ratings.item]}
         stage = _stage_of_ratings(ratings, stages, sides, self.new)
@@ -180,14 +184,28 @@ def assembled(
     for stage, found in rows.items():
         if not len(found):
             option = "train_min_ratings" if stage == "train" else "min_ratings"
-            one = division.tasks[:-1]
+            reasons = ", ".join(f"{count} {reason}" for reason, count in division.left_out.items() if count)
             raise InputError(
-                f"the split leaves no {stage} {one}: {division.left_out}; lower {option}, or split otherwise"
+                f"the split leaves no {stage} {division.tasks[:-1]} ({reasons or 'nobody left out'}); lower {option}, "
+                "give other fractions, or split by: random"
             )
     items = division.ratings.item
     seen = newcomers.rated(items[rows["train"]], len(division.ratings.item_ids))
     unseen = {stage: int((~seen[items[rows[stage]]]).sum()) for stage in STAGES}
     return Split(rows["train"], rows["val"], rows["test"], division.left_out, unseen, starts, new or {}, support or {})
+
+
+def refuse_windows(ratings: Ratings, scenario: str) -> None:
+    """Refuse histories cut into windows where a person's windows would be in training and in the test.
+
+    Raises:
+        InputError: users are windows.
+    """
+    if ratings.person is not None:
+        raise InputError(
+            f"scenario {scenario}: {ratings.name} has windows of people's histories as users, which would be on both "
+            "sides; take UserCold or UserItemCold"
+        )
 
 
 def _stage_of_ratings(ratings: Ratings, stages: Stages, sides: dict[str, Stage], new: tuple[str, ...]) -> Stage:

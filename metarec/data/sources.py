@@ -110,7 +110,14 @@ def swapped(ratings: Ratings) -> Ratings:
     Returns:
         The same ratings. The name ends in ``-swapped``, and the digest is another one, so that weights trained on users
         are not taken for weights trained on items.
+
+    Raises:
+        InputError: users are windows of people's histories.
     """
+    if ratings.person is not None:
+        raise InputError(
+            f"{ratings.name} has windows of histories as users; tasks of items need whole ones, not windows"
+        )
     return dataclasses.replace(
         ratings,
         name=f"{ratings.name}-swapped",

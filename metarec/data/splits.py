@@ -21,7 +21,7 @@ import numpy as np
 from metarec.data import newcomers
 from metarec.data.newcomers import KNOWN, NOBODY, TEST, VAL, By, Stages
 from metarec.data.ratings import Ratings
-from metarec.data.scenario import Scenario
+from metarec.data.scenario import Scenario, refuse_windows
 
 
 class UserCold(Scenario):
@@ -175,7 +175,8 @@ class ListedUserCold(Scenario):
         self.new_users, self.new_items, self.val_fraction = new_users, new_items, newcomers.checked_share(val_fraction)
 
     def stages(self, ratings: Ratings) -> Stages:
-        """Test on the listed users, validate on some of the others."""
+        """Test on the listed users, validate on some of the others; lists name people, so windows are refused."""
+        refuse_windows(ratings, "ListedUserCold")
         user, item = newcomers.everyone(len(ratings.user_ids)), newcomers.everyone(len(ratings.item_ids))
         user[newcomers.listed(self.new_users, ratings.user_ids)] = TEST
         if self.new_items is not None:

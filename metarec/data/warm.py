@@ -7,8 +7,7 @@ import numpy as np
 from metarec.data import newcomers
 from metarec.data.newcomers import By
 from metarec.data.ratings import IntArray, Ratings
-from metarec.data.scenario import STAGES, Division, Scenario, Split, Tasks, assembled
-from metarec.errors import InputError
+from metarec.data.scenario import STAGES, Division, Scenario, Split, Tasks, assembled, refuse_windows
 
 
 class Warm(Scenario):
@@ -52,8 +51,7 @@ class Warm(Scenario):
         Raises:
             InputError: a stage has no task, or users are windows of people's histories, which may not be split.
         """
-        if ratings.person is not None:
-            raise InputError(f"scenario Warm: {ratings.name} has windows of histories as users; take a cold scenario")
+        refuse_windows(ratings, "Warm")
         division = Division(ratings, tasks, {})
         starts = newcomers.starts_of(ratings, self.fractions) if self.by == "time" else None
         stage = self._drawn(division) if starts is None else np.searchsorted(starts, ratings.time, side="right")

@@ -66,7 +66,7 @@ class KShotCurve(Callback):
         if not trainer.is_global_zero:
             return
         table = frame(columns, trainer).sort_values(["user", "k"], kind="stable", ignore_index=True)
-        table.insert(1, "draw", table.groupby(["user", "k"]).cumcount())
+        table.insert(1, "draw", table.groupby([name for name in ("user", "window", "k") if name in table]).cumcount())
         better = {metric.name: bool(metric.higher_is_better) for metric in _metrics(pl_module)}
         curves = {name: curve(*of_users(table, name), higher, RESAMPLES) for name, higher in better.items()}
         folder = Path(trainer.default_root_dir)

@@ -6,7 +6,8 @@ import torch
 
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
-from metarec.data.splits import UserCold
+from metarec.data.sources import clicks
+from metarec.data.splits import ItemCold, UserCold
 from metarec.data.tasks import Bucket
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
@@ -120,3 +121,53 @@ def test_batches_are_pinned_for_a_gpu(ratings: Ratings, monkeypatch: pytest.Monk
     data = EpisodeDataModule(ratings, UserCold(min_ratings=12), train_support=(2, 5))
     for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
         assert loader.pin_memory is gpu
+
+
+def test_by_time_nothing_is_adapted_to_that_is_later_than_what_is_asked(ratings: Ratings) -> None:
+    """Whatever `order` says; training episodes go by it."""
+    timed = dataclasses.replace(ratings, time=ratings.time // 10 + ratings.user * 400)
+    scenario = UserCold((0.5, 0.25, 0.25), by="time", min_ratings=5)
+    data = EpisodeDataModule(timed, scenario, order="random", eval_support=3)
+    when = dict(zip(zip(timed.user.tolist(), timed.item.tolist(), strict=True), timed.time.tolist(), strict=True))
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        for batch in loader:
+            for row, user in enumerate(batch.task.tolist()):
+                support, query = (
+                    [when[user, item] for item in rows.item[row][rows.mask[row]].tolist()] for rows in batch[1:3]
+                )
+                assert max(support) <= min(query)
+    assert data.train_shuffle
+    with pytest.raises(InputError, match="test_draws 2"):
+        EpisodeDataModule(timed, scenario, test_draws=2)
+
+
+def test_training_may_have_an_order_of_its_own(ratings: Ratings) -> None:
+    options = {"order": "time", "train_support": (3, 3), "train_query": 3, "batch_size": 8}
+    scenario = UserCold((0.6, 0.2, 0.2), min_ratings=12)
+    fixed = EpisodeDataModule(ratings, scenario, **options)
+    drawn = EpisodeDataModule(ratings, scenario, train_order="random", **options)
+    assert fixed.test_digest == drawn.test_digest
+    episodes = {}
+    for name, data in (("fixed", fixed), ("drawn", drawn)):
+        found = [batch for step in range(30) for batch in [data.train_dataloader().dataset[step]]]
+        episodes[name] = {
+            (user, tuple(items))
+            for batch in found
+            for user, items in zip(batch.task.tolist(), batch.support.item.tolist(), strict=True)
+        }
+    users = len(fixed.train_tasks.task)
+    assert len(episodes["fixed"]) == users < len(episodes["drawn"])
+
+
+def test_negatives_of_new_items_are_new_items(ratings: Ratings) -> None:
+    """Else a model need but tell new items from known ones."""
+    liked = clicks(ratings, 3.0)
+    scenario = ItemCold((0.5, 0.25, 0.25), min_ratings=2, max_ratings=5, train_min_ratings=2)
+    data = EpisodeDataModule(liked, scenario, train_support=(1, 2), eval_support=1, negatives=2)
+    [batch] = list(data.test_dataloader())
+    new = set(liked.item[data.split.test].tolist())
+    for rows in (batch.support, batch.query):
+        for rating in (0.0, 1.0):
+            chosen = rows.mask & (rows.rating == rating)
+            assert chosen.any()
+            assert set(rows.item[chosen].tolist()) <= new

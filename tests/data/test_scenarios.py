@@ -142,9 +142,10 @@ def test_warm_at_random_takes_shares_of_each_task() -> None:
     assert np.abs(held - count / 2)[1:].max() <= 0.5
 
 
-def test_warm_refuses_windows() -> None:
-    with pytest.raises(InputError, match="windows"):
-        Warm()(windows(arriving(0), count=5))
+@pytest.mark.parametrize("kind", [Warm, ItemCold])
+def test_known_users_may_not_be_windows(kind: Callable[..., Scenario]) -> None:
+    with pytest.raises(InputError, match="would be on both sides; take UserCold or UserItemCold"):
+        made(kind, "random")(windows(arriving(0), count=5))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,5 +157,5 @@ def test_no_times_to_cut_at(kind: Callable[..., Scenario], ratings: Ratings) -> 
 
 def test_times_that_tie_cannot_be_cut(ratings: Ratings) -> None:
     tied = dataclasses.replace(ratings, time=(np.arange(len(ratings)) > len(ratings) // 2).astype(np.int64))
-    with pytest.raises(InputError, match="they tie"):
+    with pytest.raises(InputError, match="too many ratings have the same; give other fractions"):
         made(UserCold, "time")(tied)

@@ -161,3 +161,13 @@ def test_melu_counts_on_movielens_1m(real: Callable[[str], str]) -> None:
 def test_no_user_left(ratings: Ratings) -> None:
     with pytest.raises(InputError, match="leaves no val user"):
         UserCold(min_ratings=1000)(ratings)
+
+
+def test_a_list_may_have_ids_with_blanks_and_must_be_utf8(ratings: Ratings, tmp_path: Path) -> None:
+    ids = ("", "user one", *ratings.user_ids[2:])
+    (tmp_path / "users.txt").write_text("user one\n  u2  \n\n")
+    split = ListedUserCold(str(tmp_path / "users.txt"))(dataclasses.replace(ratings, user_ids=ids))
+    assert users(ratings, split.test) == {1, 2}
+    (tmp_path / "users.txt").write_bytes("Zoë\n".encode("latin-1"))
+    with pytest.raises(InputError, match="is not text in UTF-8; convert it"):
+        ListedUserCold(str(tmp_path / "users.txt"))(ratings)

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metarec.data.ratings import Ratings
-from metarec.data.splits import UserCold, UserItemCold
+from metarec.data.sources import swapped
+from metarec.data.splits import ListedUserCold, UserCold, UserItemCold
 from metarec.data.windows import windows
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
@@ -68,6 +70,15 @@ def test_windows_of_a_person_never_straddle_train_and_test(by: str, kind: type) 
         train, val, test = (set(cut.person[cut.user[rows]].tolist()) for rows in (split.train, split.val, split.test))
         assert not train & (val | test)
         assert not val & test
+
+
+def test_windows_are_neither_swapped_nor_found_in_lists(ratings: Ratings, tmp_path: Path) -> None:
+    cut = windows(ratings, count=5)
+    with pytest.raises(InputError, match="windows of histories"):
+        swapped(cut)
+    (tmp_path / "users.txt").write_text("u1\n")
+    with pytest.raises(InputError, match="take UserCold"):
+        ListedUserCold(str(tmp_path / "users.txt"))(cut)
 
 
 @pytest.mark.parametrize("options", [{}, {"count": 0}, {"gap": 0}, {"count": -1, "gap": 5}])
