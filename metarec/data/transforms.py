@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from metarec.data.newcomers import listed
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
 
@@ -69,4 +70,34 @@ def likes(ratings: Ratings, threshold: float = 4.0) -> Ratings:
         rating=liked.astype(np.float32),
         scale=(0.0, 1.0),
         digest=hashlib.sha256(f"likes {float(threshold)} {ratings.digest}".encode()).hexdigest(),
+    )
+
+
+def without_listed(ratings: Ratings, users: str | None = None, items: str | None = None) -> Ratings:
+    """The ratings of users and of items that are not listed, such as those that no earlier test has met.
+
+    Args:
+        ratings: the data set; in a configuration, the function that reads it.
+        users: text file with one original user id a line; null: all stay.
+        items: the same of items.
+
+    Returns:
+        The other ratings. Users and items keep their rows. The name ends in ``-without``, the source says how many
+        ratings are left, and the digest is another one.
+
+    Raises:
+        InputError: a list cannot be read or has ids that are not in the data set, or nothing is left.
+    """
+    kept = np.ones(len(ratings), dtype=np.bool_)
+    for path, ids, column in ((users, ratings.user_ids, ratings.user), (items, ratings.item_ids, ratings.item)):
+        if path is not None:
+            kept &= ~np.isin(column, listed(path, ids))
+    if not kept.any():
+        raise InputError(f"users {users}, items {items}: they list all that {ratings.name} has ratings of")
+    content = hashlib.sha256(kept.tobytes()).hexdigest()
+    return dataclasses.replace(
+        ratings.at(np.flatnonzero(kept)),
+        name=f"{ratings.name}-without",
+        source=f"{ratings.source}; without listed users and items: {int(kept.sum())} of {len(ratings)} ratings",
+        digest=hashlib.sha256(f"without {content} {ratings.digest}".encode()).hexdigest(),
     )

@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
-from metarec.data.transforms import active_users, likes
+from metarec.data.transforms import active_users, likes, without_listed
 from metarec.errors import InputError
 
 
@@ -42,3 +44,18 @@ def test_nobody_likes_all_or_nothing(ratings: Ratings, threshold: float) -> None
 def test_transforms_of_transforms(ratings: Ratings) -> None:
     both = likes(active_users(ratings, 15))
     assert both.name == "synthetic-active-likes"
+
+
+def test_listed_users_and_items_are_gone(ratings: Ratings, tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text("u1\nu2\n")
+    (tmp_path / "items.txt").write_text("i3\n")
+    left = without_listed(ratings, str(tmp_path / "users.txt"), str(tmp_path / "items.txt"))
+    assert len(left) == sum(
+        user > 2 and item != 3 for user, item in zip(ratings.user.tolist(), ratings.item.tolist(), strict=True)
+    )
+    assert not {1, 2} & set(left.user.tolist())
+    assert 3 not in left.item
+    assert len({ratings.digest, left.digest, without_listed(ratings, str(tmp_path / "users.txt")).digest}) == 3
+    (tmp_path / "users.txt").write_text("\n".join(ratings.user_ids[1:]))
+    with pytest.raises(InputError, match="they list all"):
+        without_listed(ratings, str(tmp_path / "users.txt"))
