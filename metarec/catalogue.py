@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm
-from metarec.data.tasks import Rows, TaskBatch
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch, pack
 from metarec.errors import InputError, at_least
 from metarec.metrics import catalogue, ranks
 from metarec.metrics.ranks import Ranks
@@ -32,18 +33,19 @@ METRICS: dict[str, Callable[[Ranks, int], Tensor]] = {
 class FullCatalogue(Callback):
     """Judges a test over the full catalogue too, zero-shot and adapted, under names of its own: ``full_ndcg@10``.
 
-    Each test user is adapted on their support set, all items of the catalogue are scored, those of the support set are
-    left out, and the query items rated `relevant` or more are to stand at the top. All else counts as not relevant,
-    unrated items too, so figures are low, and say more of popular items than of taste (Cañamares and Castells, SIGIR
-    2018); among the rated query items they are high, and the two are not to be compared. nDCG has gain 1 for a relevant
-    item. Ties are scored by expectation, see `metarec.metrics.ranks`.
+    Each test user is adapted on their support set, all items of the catalogue are scored, those that the user has rated
+    before are left out (the support set, and a known user's other known ratings), and the query items rated `relevant`
+    or more are to stand at the top. All else counts as not relevant, unrated items too, so figures are low, and say
+    more of popular items than of taste (Cañamares and Castells, SIGIR 2018); among the rated query items they are high,
+    and the two are not to be compared. nDCG has gain 1 for a relevant item. Ties are scored by expectation, see
+    `metarec.metrics.ranks`.
 
     Every user's values become columns of ``per_task.parquet``: for each metric and cut-off ``zero_shot/``,
     ``adapted/`` and ``chance/``, what a random order scores on average; ``novelty@K`` in bits; ``full_relevant``, how
     many relevant items there were to find, and ``full_outside``, how many more are no candidates. Their means are
     logged as ``test/...``, with the gains by adaptation, ``coverage@K`` over all test users, and ``full_missing``, the
-    number of users without a value: no relevant candidate, or scores that are not finite. In clicks, sampled negatives
-    are neither seen nor relevant.
+    number of users without a value: no relevant candidate, or scores that are not finite. Sampled negatives
+    (`data.negatives`) are neither seen nor relevant; dislikes of the data themselves are seen.
 
     A user is scored in blocks of items, and `SCORES` scores at a time are counted, never sorted: memory does not grow
     with the number of users.
@@ -51,7 +53,8 @@ class FullCatalogue(Callback):
     Args:
         k: cut-offs.
         relevant: lowest rating of a relevant item; null: the model's `relevant`, and 1 for clicks.
-        items: what the catalogue is: `known` items, those with a training rating, or `all` of the data set.
+        items: what the catalogue is: `known` items, those with a training rating; `new` ones, those of the test tasks
+            without; or `all` of the data set.
         memory: bytes for adapting and scoring, beyond the scores themselves; null: a quarter of what is free.
 
     Raises:
@@ -62,14 +65,14 @@ class FullCatalogue(Callback):
         self,
         k: Sequence[int] = (10, 20),
         relevant: float | None = None,
-        items: Literal["known", "all"] = "known",
+        items: Literal["known", "new", "all"] = "known",
         memory: int | None = None,
     ) -> None:
         if not k:
             raise InputError("FullCatalogue: k is empty; give cut-offs such as [10, 20]")
         at_least(1, k=min(k), memory=memory)
-        if items not in ("known", "all"):
-            raise InputError(f"FullCatalogue: items {items!r}; give 'known' or 'all'")
+        if items not in ("known", "new", "all"):
+            raise InputError(f"FullCatalogue: items {items!r}; give 'known', 'new' or 'all'")
         self.k, self.relevant, self.items, self.memory = list(k), relevant, items, memory
         self._catalogue: Catalogue | None = None
 
@@ -77,16 +80,12 @@ class FullCatalogue(Callback):
         """Compute what all users share.
 
         Raises:
-            InputError: a cut-off leaves nothing out, or no rating is relevant.
+            InputError: a cut-off leaves nothing out, no rating is relevant, or no test item is in the catalogue.
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        clicks = pl_module.feedback == "clicks"
-        least = self.relevant if self.relevant is not None else 1.0 if clicks else float(pl_module.relevant)  # type: ignore[arg-type]
-        if least > data.ratings.scale[1]:
-            scale = list(data.ratings.scale)
-            raise InputError(f"FullCatalogue: relevant {least}: no rating on the scale {scale} is; give a lower one")
+        least = self._least(pl_module, data.ratings.scale)
         rated = torch.bincount(data.train_tasks.item, minlength=data.schema["items"])
-        rows = torch.arange(1, len(rated)) if self.items == "all" else rated.nonzero().flatten()
+        rows = self._rows(rated, data.test_tasks.item.unique())
         if max(self.k) >= len(rows):
             raise InputError(f"FullCatalogue: k {max(self.k)}: the catalogue has {len(rows)} items; give a smaller one")
         users = len(data.train_tasks.task.unique())
@@ -94,9 +93,36 @@ class FullCatalogue(Callback):
         algorithm: Any = pl_module.algorithm
         net = getattr(algorithm, "net", None) or NoNet(data.schema)
         index = ItemIndex(net, rows)
-        self._catalogue = Catalogue(
-            algorithm, index, information.to(pl_module.device), self.k, least, clicks, self.memory
-        )
+        own = information.to(pl_module.device)
+        known = _known(data)
+        self._catalogue = Catalogue(algorithm, index, own, self.k, least, data.negatives > 0, self.memory, known)
+
+    def _least(self, module: Any, scale: tuple[float, float]) -> float:
+        """The lowest rating of a relevant item."""
+        least = self.relevant
+        if least is None:
+            least = 1.0 if module.feedback == "clicks" else float(module.relevant)
+        if least > scale[1]:
+            raise InputError(
+                f"FullCatalogue: relevant {least}: no rating on the scale {list(scale)} is; give a lower one"
+            )
+        return least
+
+    def _rows(self, rated: Tensor, tested: Tensor) -> Tensor:
+        """The item rows of the catalogue, of how often each is rated in training, and of those of the test tasks."""
+        if self.items == "all":
+            return torch.arange(1, len(rated))
+        new = rated[tested] == 0
+        if self.items == "known" and new.all():
+            raise InputError(
+                f"FullCatalogue: items known: none of the {len(tested)} items of the test tasks has a training rating; "
+                "give items new, as configs/evaluation/full_catalogue_new_items.yaml does, or all"
+            )
+        if self.items == "new" and not new.any():
+            raise InputError(
+                "FullCatalogue: items new: every item of the test tasks has a training rating; give items known"
+            )
+        return tested[new] if self.items == "new" else rated.nonzero().flatten()
 
     def on_test_batch_end(
         self,
@@ -143,8 +169,9 @@ class Catalogue:
         information: their self-information in bits, (C,), on the device of the batches.
         k: cut-offs, below C.
         relevant: lowest rating of a relevant item.
-        clicks: whether rows of rating 0 are sampled negatives.
+        negatives: whether support rows of rating 0 are sampled negatives, which nobody has seen.
         memory: see `FullCatalogue`.
+        known: what users have rated before the test, a task a user; null: their support sets are all.
 
     Attributes:
         missed: by mode and cut-off, the sum over users of `log_missed`, (C,).
@@ -157,11 +184,12 @@ class Catalogue:
         information: Tensor,
         k: Sequence[int],
         relevant: float,
-        clicks: bool = False,
+        negatives: bool = False,
         memory: int | None = None,
+        known: PackedTasks | None = None,
     ) -> None:
         self.algorithm, self.index, self.information, self.k = algorithm, index, information, k
-        self.relevant, self.clicks, self.memory = relevant, clicks, memory
+        self.relevant, self.negatives, self.memory, self.known = relevant, negatives, memory, known
         self.place = torch.full((index.items,), -1, device=information.device)
         self.place[index.catalogue.to(self.place)] = torch.arange(len(information), device=information.device)
         self.missed = {(mode, cut): torch.zeros_like(information) for mode in MODES for cut in k}
@@ -201,11 +229,32 @@ class Catalogue:
             scores = scores.float()
         sound = scores.isfinite().all(1)
         scores.masked_fill_(~sound[:, None], 0.0)
-        column = self.place[support.item]
-        seen = support.mask & (column >= 0) & ((support.rating > 0) | (not self.clicks))
-        owner = torch.arange(len(task), device=task.device)[:, None].expand_as(column)
-        scores[owner[seen], column[seen]] = -torch.inf
+        seen = support.mask & ((support.rating > 0) | (not self.negatives))
+        owner = torch.arange(len(task), device=task.device)[:, None].expand_as(seen)
+        self._leave_out(scores, owner[seen], support.item[seen])
+        if self.known is not None:
+            self._leave_out(scores, *(column.to(task.device) for column in _rows_of(self.known, task.cpu())))
         return scores, sound
+
+    def _leave_out(self, scores: Tensor, owner: Tensor, item: Tensor) -> None:
+        """Make items (N,) of the rows `owner` (N,) of the scores (T, C) no candidates."""
+        column = self.place[item]
+        scores[owner[column >= 0], column[column >= 0]] = -torch.inf
+
+
+def _known(data: Any) -> PackedTasks:
+    """The ratings known before the test, a task a user: of training, and whatever else the test may adapt to."""
+    support = data.split.support.get("test")
+    return data.train_tasks if support is None else pack(data.ratings, np.union1d(data.split.train, support))
+
+
+def _rows_of(tasks: PackedTasks, users: Tensor) -> tuple[Tensor, Tensor]:
+    """Position in `users` (T,) and item of each of their ratings, (N,) each; users without a task have none."""
+    place = torch.searchsorted(tasks.task, users).clamp(max=len(tasks.task) - 1)
+    size = tasks.lengths[place] * (tasks.task[place] == users)
+    owner = torch.arange(len(users)).repeat_interleave(size)
+    row = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner] + tasks.offset[place][owner]
+    return owner, tasks.item[row]
 
 
 def _means(

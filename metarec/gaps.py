@@ -82,12 +82,12 @@ def _range(values: Values, code: npt.NDArray[np.int64]) -> float:
 
 
 def users_of(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a test user, means over the draws of their episode; `activity` is support and query size together.
+    """One row a test user, means over draws of their episode and over windows; `activity`: support and query size.
 
     Args:
         table: a run's ``per_task.parquet``.
     """
-    users = table.groupby("user", sort=False, as_index=False).mean(skipna=False)
+    users = table.groupby("user", sort=False, as_index=False).mean(skipna=False, numeric_only=True)
     return users.assign(activity=users["support_size"] + users["query_size"])
 
 

@@ -14,8 +14,12 @@ from metarec.baselines.means import GlobalMean, ItemMean
 from metarec.baselines.popularity import Popularity
 from metarec.callbacks import BestCheckpoint
 from metarec.catalogue import FullCatalogue, names
+from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
+from metarec.data.splits import ItemCold, UserCold
 from metarec.data.tasks import alone
+from metarec.data.transforms import likes
+from metarec.data.warm import Warm
 from metarec.errors import InputError
 from metarec.metrics import higher_is_better
 from metarec.metrics.ranking import RELEVANT
@@ -49,7 +53,8 @@ def lists(module: MetaModule, data: object, items: np.ndarray, relevant: float) 
     for batch in data.test_dataloader():
         for number in range(len(batch.task)):
             one = alone(batch, number)
-            seen = {i for i, r in zip(one.support.item[0].tolist(), one.support.rating[0].tolist(), strict=True) if r}
+            support = zip(one.support.item[0].tolist(), one.support.rating[0].tolist(), strict=True)
+            seen = {i for i, r in support if r or not data.negatives} | known(data, int(one.task))
             good = set(one.query.item[0][one.query.rating[0] >= relevant].tolist())
             free = np.array([item for item in items if item not in seen])
             for mode in ("zero_shot", "adapted"):
@@ -59,6 +64,12 @@ def lists(module: MetaModule, data: object, items: np.ndarray, relevant: float) 
                 user = data.ratings.user_ids[int(one.task)]
                 found.setdefault(user, {})[mode] = [[item in good for item in order], order]
     return found
+
+
+def known(data: object, user: int) -> set[int]:
+    """The items that a user has rated before the test, whether or not the episode adapts to them."""
+    rows = {*data.split.train.tolist(), *data.split.support.get("test", np.array([], dtype=int)).tolist()}
+    return {int(data.ratings.item[row]) for row in rows if data.ratings.user[row] == user}
 
 
 def check(table: pd.DataFrame, own: dict, name: str) -> None:
@@ -152,7 +163,7 @@ class Admits:
     def __init__(self, scenario: object) -> None:
         self.scenario, self.seed = scenario, scenario.seed
 
-    def __call__(self, ratings: Ratings) -> object:
+    def __call__(self, ratings: Ratings, tasks: str = "users") -> object:
         split = self.scenario(ratings)
         users = np.unique(ratings.user[split.test])
         return dataclasses.replace(split, test=np.flatnonzero(np.isin(ratings.user, users)))
@@ -199,7 +210,7 @@ def test_popularity_keeps_its_order_in_chunks(ratings: Ratings, tmp_path: Path) 
     [
         ({"k": []}, "k is empty; give cut-offs such as"),
         ({"k": [5, 0]}, "k 0: give a number >= 1"),
-        ({"items": "new"}, "items 'new'; give 'known' or 'all'"),
+        ({"items": "mew"}, "items 'mew'; give 'known', 'new' or 'all'"),
         ({"memory": 0}, "memory 0: give a number >= 1"),
     ],
 )
@@ -251,3 +262,74 @@ def test_clicks_of_ratings_have_a_threshold_of_their_own(tmp_path: Path) -> None
     module = MetaModule(data.schema, NoNet, Popularity, feedback="clicks")
     table, _ = judged(tmp_path, module, data, FullCatalogue([K]))
     assert table[f"adapted/full_ndcg@{K}"].notna().all()
+
+
+def without_ties(ratings: Ratings) -> MetaModule:
+    """A module that scores all items differently, also those of which nothing is known."""
+    module = MetaModule(ratings.schema, NoNet, ItemMean)
+    module.algorithm.predict = lambda fast, task, item: (item * 11 + task[:, None]) % 31 / 31.0
+    return module
+
+
+@pytest.mark.parametrize("items", ["known", "all"])
+def test_what_a_known_user_rated_is_no_candidate(ratings: Ratings, tmp_path: Path, items: str) -> None:
+    """The support set holds three of a user's known ratings; all others are known all the same."""
+    data = EpisodeDataModule(ratings, Warm((0.5, 0.25, 0.25)), eval_support=3)
+    module = without_ties(ratings)
+    table, _ = judged(tmp_path, module, data, FullCatalogue([K], items=items))
+    own = lists(module, data, np.arange(1, 31), RELEVANT)
+    before = [known(data, ratings.user_ids.index(user)) for user in table.index]
+    assert min(map(len, before)) > 3
+    check(table, own, "precision")
+    candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
+    expected = pd.Series([30 - len(items) for items in before], table.index)
+    np.testing.assert_allclose(candidates, expected[candidates.index])
+
+
+def item_cold(ratings: Ratings) -> EpisodeDataModule:
+    return EpisodeDataModule(ratings, ItemCold((0.5, 0.2, 0.3), train_min_ratings=4), train_query=2, eval_support=0)
+
+
+def test_new_items_are_a_catalogue_of_their_own(ratings: Ratings, tmp_path: Path) -> None:
+    data = item_cold(ratings)
+    module = without_ties(ratings)
+    table, _ = judged(tmp_path, module, data, FullCatalogue([K], items="new"))
+    items = np.unique(ratings.item[data.split.test])
+    assert len(items) == 9
+    own = lists(module, data, items, RELEVANT)
+    check(table, own, "mrr")
+    candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
+    np.testing.assert_allclose(candidates, 9)
+    assert (table["full_outside"] == 0).all()
+
+
+def test_all_items_without_those_that_were_trained_on(ratings: Ratings, tmp_path: Path) -> None:
+    data = item_cold(ratings)
+    module = without_ties(ratings)
+    table, _ = judged(tmp_path, module, data, FullCatalogue([K], items="all"))
+    check(table, lists(module, data, np.arange(1, 31), RELEVANT), "recall")
+
+
+def test_a_catalogue_without_what_is_asked_for_is_refused(ratings: Ratings, tmp_path: Path) -> None:
+    cold = item_cold(ratings)
+    warm = EpisodeDataModule(ratings, UserCold(min_ratings=11), eval_support=4)
+    for data, items, message in (
+        (cold, "known", "items known: none of the 9 items of the test tasks has a training rating; give items new"),
+        (warm, "new", "items new: every item of the test tasks has a training rating; give items known"),
+    ):
+        callbacks = [RunFolder(), FullCatalogue([K], items=items)]
+        module = MetaModule(ratings.schema, NoNet, ItemMean)
+        with pytest.raises(InputError, match=message):
+            trainer_of(tmp_path, callbacks=callbacks).test(module, datamodule=data)
+    assert not list(tmp_path.iterdir())
+
+
+def test_dislikes_of_the_data_are_seen(ratings: Ratings, tmp_path: Path) -> None:
+    """A row of rating 0 is a sampled negative only where negatives are sampled."""
+    data = data_of(likes(ratings))
+    module = MetaModule(data.schema, NoNet, Popularity, feedback="clicks")
+    table, _ = judged(tmp_path, module, data, FullCatalogue([K]))
+    disliked = torch.cat([((b.support.rating == 0) & b.support.mask).sum(1) for b in data.test_dataloader()])
+    assert (disliked > 0).any()
+    candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
+    np.testing.assert_allclose(candidates, len(data.train_tasks.item.unique()) - 4)

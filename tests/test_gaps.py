@@ -115,6 +115,40 @@ def test_groups_by_an_attribute_of_the_data_of_the_run(
     assert f"| F | 1.000 [1.000, 1.000] | {gender.count('F')} | 0 |" in text
 
 
+WINDOWED = """
+data:
+  ratings:
+    class_path: metarec.data.windows.windows
+    init_args:
+      ratings: {class_path: metarec.data.sources.movielens_100k, init_args: {path: null}}
+      count: 50
+  order: time
+"""
+
+
+def test_windows_of_histories_are_their_persons(
+    movielens: Ratings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two windows of each person, as `metarec test` leaves them; a person counts once."""
+    people = movielens.user_ids[1:]
+    user = [person for person in people for _ in range(2)]
+    table = pd.DataFrame({"user": user, "window": [f"{person}#{1 + n % 2}" for n, person in enumerate(user)]})
+    table["support_size"], table["query_size"], table["adapted/mae"] = 5, 5, np.tile([0.5, 1.0], len(people))
+    table.to_parquet(tmp_path / "per_task.parquet")
+    (tmp_path / "windows.yaml").write_text(WINDOWED)
+    layers = ["configs/base.yaml", tmp_path / "windows.yaml", "configs/scenario/user_cold.yaml"]
+    command = ["test", *(f"-c={layer}" for layer in [*layers, "configs/baseline/item_mean.yaml"])]
+    config = parse(command)
+    plain = {name: config[name] for name in ("seed_everything", "trainer", "model", "data")}
+    (tmp_path / "config.yaml").write_text(json.dumps(plain, default=str))
+    cli.main(["gaps", str(tmp_path), "--by", "gender"])
+    text = capsys.readouterr().out
+    codes = movielens.user_features.categorical["gender"][1:]
+    for code, gender in enumerate(movielens.user_features.values["gender"]):
+        if gender:
+            assert f"| {gender} | 0.750 [0.750, 0.750] | {(codes == code).sum()} | 0 |" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

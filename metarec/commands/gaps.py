@@ -71,6 +71,7 @@ def _attribute(config: Path, name: str, users: list[str]) -> list[str]:
     if name not in codes:
         known = [*SIZES, *codes]
         raise InputError(f"--by {name}: no such user attribute{did_you_mean(name, known) or f'; known are {known}'}")
-    row = {original: number for number, original in enumerate(ratings.user_ids)}
+    people = ratings.user_ids if ratings.person is None else [ratings.people[row] for row in ratings.person]
+    row = {original: number for number, original in enumerate(people)}
     values = ratings.user_features.values[name]
     return [values[codes[name][row[user]]] for user in users]

@@ -58,7 +58,8 @@ class ShotEpisodes(EvalEpisodes):
         seed: of the negatives.
 
     Attributes:
-        needed: fewest ratings a task must have.
+        needed: fewest ratings of that kind that a task must have.
+        kind: "ratings", or of known users "known ratings".
         users: how many users have as many, in all shares.
         left_out: how many have fewer.
 
@@ -78,16 +79,17 @@ class ShotEpisodes(EvalEpisodes):
         seed: int = 0,
     ) -> None:
         super().__init__(tasks, sizes, batch_size, shuffle, rank, ranks, negatives, seed)
-        self.needed = (sizes.high or 0) + (sizes.query or 1)
-        enough = tasks.lengths >= self.needed
+        self.needed, self.kind, counted = (sizes.high or 0) + (sizes.query or 1), "ratings", tasks.lengths
+        use = f"{sizes.high} shots and their query set need; give fewer shots or a smaller query set"
         if tasks.query is not None:  # a rating is a candidate or can be asked for, never either
-            enough = tasks.lengths - tasks.query >= (sizes.high or 0)
+            self.needed, self.kind, counted = sizes.high or 0, "known ratings", tasks.lengths - tasks.query
+            use = f"{sizes.high} shots need; give fewer shots"
+        enough = counted >= self.needed
         self.users = int(enough.sum()) // self.draws
         self.left_out = len(enough) // self.draws - self.users
         if not self.users:
             raise InputError(
-                f"k-shot curves: none of {self.left_out} test users has the {self.needed} ratings that "
-                f"{sizes.high} shots and their query set need; give fewer shots or a smaller query set"
+                f"k-shot curves: none of {self.left_out} test users has the {self.needed} {self.kind} that {use}"
             )
         own = torch.cat(self.batches)
         own = own[enough[own]]

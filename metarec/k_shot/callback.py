@@ -107,7 +107,7 @@ class KShotCurve(Callback):
             "episodes": {"digest": data.test_digest, "draws": data.test_draws, "query": self.sizes.query},
             "shots": self.shots,
             "users": episodes.users,
-            "left_out": {f"fewer than {episodes.needed} ratings": episodes.left_out},
+            "left_out": {f"fewer than {episodes.needed} {episodes.kind}": episodes.left_out},
             "metrics": {name: as_plain(found) for name, found in curves.items()},
         }
 
@@ -158,5 +158,9 @@ def _log(trainer: Trainer, curves: dict[str, Curve]) -> None:
 @rank_zero_only
 def _say(episodes: ShotEpisodes) -> None:
     """Say who was judged, and who was not."""
-    out = f"; {episodes.left_out} left out, with fewer than {episodes.needed} ratings" if episodes.left_out else ""
+    out = (
+        f"; {episodes.left_out} left out, with fewer than {episodes.needed} {episodes.kind}"
+        if episodes.left_out
+        else ""
+    )
     print(f"k-shot curves: {episodes.users} test users{out}")

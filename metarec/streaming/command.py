@@ -17,7 +17,7 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.errors import InputError, at_least
 from metarec.files import replacing, write_json
 from metarec.module import Columns, MetaModule
-from metarec.streaming.events import Events, Who, stream_of
+from metarec.streaming.events import Events, Who, scored_of, stream_of
 from metarec.streaming.figures import draw
 from metarec.streaming.modes import MODES, Adaptation, Mode, possible
 from metarec.streaming.replay import replay
@@ -94,8 +94,9 @@ class StreamTrainer(Trainer):
             modes: how a user's model follows: `reset` adapts anew to all ratings so far, `window` to the last ones,
                 `decay` to all by age, `continue` goes on from the user's fast weights with each new rating; null: all
                 that the algorithm has.
-            who: `test`: all ratings of the split's test users. `all`: everyone's ratings that are later than the last
-                training rating; what they said before is learned from, not scored.
+            who: `test`: the ratings of the split's test users. `all`: everyone's from when the test begins, or, of a
+                split that is not by time, those later than the last training rating that did not validate. What these
+                users said before is learned from, not scored.
             window: ratings that `window` adapts to.
             half_life: age at which a rating counts half in `decay`.
             half_life_in: ages are counted in `events` of the user, or in `days`.
@@ -105,7 +106,8 @@ class StreamTrainer(Trainer):
             fading: factor of the fading curves: how much an event counts after the next one.
 
         Raises:
-            InputError: a number is out of range, the algorithm lacks a mode, or the data have no times or are clicks.
+            InputError: a number is out of range, the algorithm lacks a mode, or the data have no times, are clicks, or
+                have windows of histories as users.
         """
         at_least(1, curve_window=curve_window)
         if not 0 < fading <= 1:
@@ -174,6 +176,7 @@ def _write(
         "data": {"name": data.ratings.name, "digest": data.ratings.digest},
         "split": {"digest": data.split.digest},
         "settings": settings,
+        "scored": scored_of(data.ratings, data.split, settings["who"]),
         "on_items_without_training_rating": int((~table["item"].isin(trained)).sum()),
         **summary(table, cut, curves),
     }

@@ -55,25 +55,58 @@ def stream_of(ratings: Ratings, split: Split, who: Who = "test") -> Events:
     Args:
         ratings: the data set.
         split: which ratings were trained on, and which are of test users.
-        who: `test`: all ratings of the split's test tasks. `all`: all ratings of the data set, whoever gave them, that
-            are later than the last training rating; what these users said before is learned from, not scored.
+        who: `test`: all ratings of the split's test tasks; what trained or validated of these users is learned from,
+            not scored. `all`: all ratings of the data set, whoever gave them, from the moment on that the test begins,
+            if the split is by time, else those later than the last training rating that did not validate: on what
+            validated, the weights were chosen. All else that these users said is learned from, not scored.
 
     Raises:
-        InputError: the data set has no times, or nothing is left to stream.
+        InputError: the data set has no times, users are windows of histories, or nothing is left to stream.
     """
+    if ratings.person is not None:
+        raise InputError(
+            f"stream: {ratings.name} has windows of histories as users, so that a person would be forgotten at the end "
+            "of each; leave metarec.data.windows out of data.ratings"
+        )
     if not ratings.timed:
         raise InputError(f"stream: {ratings.name} has no times, so that nothing says what came first; use timed data")
     if who == "test":
-        return _packed(ratings, split.test, np.ones(len(split.test), dtype=np.bool_))
-    last = ratings.time[split.train].max()
-    later = ratings.time > last
+        before = np.union1d(split.train, split.val)
+        before = before[np.isin(ratings.user[before], ratings.user[split.test])]
+        rows = np.union1d(split.test, before)
+        return _packed(ratings, rows, np.isin(rows, split.test))
+    later = _later(ratings, split)
     if not later.any():
         raise InputError(
-            f"stream: no rating is later than the last training rating (time {last}); take a scenario that cuts by "
-            "time, or --who=test"
+            f"stream: no rating is later than the last training rating (time {_last(ratings, split)}), but for those "
+            "that validated; take a scenario that cuts by time, or --who=test"
         )
     rows = np.flatnonzero(np.isin(ratings.user, ratings.user[later]))
     return _packed(ratings, rows, later[rows])
+
+
+def scored_of(ratings: Ratings, split: Split, who: Who) -> str:
+    """What `stream_of` scores, in words."""
+    if who == "test":
+        return "the ratings of the test tasks"
+    if split.starts is not None:
+        return f"all ratings from time {split.starts[1]} on, when the test begins"
+    last = _last(ratings, split)
+    return f"all ratings later than the last training rating (time {last}), without those that validated"
+
+
+def _later(ratings: Ratings, split: Split) -> BoolArray:
+    """Which ratings neither trained nor chose the weights, and are later than what trained, (N,)."""
+    if split.starts is not None:
+        return ratings.time >= split.starts[1]
+    later = ratings.time > _last(ratings, split)
+    later[split.val] = False
+    return later
+
+
+def _last(ratings: Ratings, split: Split) -> int:
+    """Time of the last training rating."""
+    return int(ratings.time[split.train].max())
 
 
 def _packed(ratings: Ratings, rows: IntArray, scored: BoolArray) -> Events:

@@ -92,6 +92,20 @@ def test_users_with_too_few_ratings_are_left_out_and_counted(tasks, query: int |
     assert sizes == {user: counts[user] - 20 if query is None else query for user in enough}
 
 
+def test_of_known_users_the_known_ratings_count() -> None:
+    """Their query is held out: what they lack is known ratings, and the message says so."""
+    held = RATINGS.item % 4 == 0
+    tasks = pack(RATINGS, np.flatnonzero(held), 3, support=np.flatnonzero(~held))
+    known = (tasks.lengths - tasks.query).numpy()
+    episodes = ShotEpisodes(tasks, shot_sizes([0, 15], 3), 7, shuffle=True)
+    assert (episodes.needed, episodes.kind) == (15, "known ratings")
+    assert (episodes.users, episodes.left_out) == ((known >= 15).sum(), (known < 15).sum())
+    assert 0 < episodes.left_out < len(known)
+    assert ShotEpisodes(SHUFFLED, shot_sizes([0, 5], 3), 7, shuffle=True).kind == "ratings"
+    with pytest.raises(InputError, match="none of 30 test users has the 31 known ratings that 31 shots need; give few"):
+        ShotEpisodes(tasks, shot_sizes([0, 31], 3), 7, shuffle=True)
+
+
 def test_ranks_share_the_users_out() -> None:
     sizes = shot_sizes([0, 20], None)
     whole = by_user(ShotEpisodes(SHUFFLED, sizes, 16, shuffle=True))

@@ -19,6 +19,7 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.shots import shot_sizes
 from metarec.data.tasks import Rows
+from metarec.data.warm import Warm
 from metarec.errors import InputError
 from metarec.k_shot.callback import KShotCurve, predictions
 from metarec.metrics.intervals import mean_interval
@@ -33,7 +34,7 @@ from tests.test_tracking import records
 from tests.test_training import LAYERS
 
 SHOTS = (0, 1, 2, 5)
-METRICS = ["mae", "rmse", "mse", "ndcg_linear@5", "ndcg_exp@5"]
+METRICS = ["mae", "rmse", "mse", "ndcg_linear@5", "ndcg_exp@5", "precision@5", "recall@5", "hit@5", "mrr@5", "map@5"]
 
 
 def judged(
@@ -82,6 +83,15 @@ def test_summary(ratings: Ratings, tmp_path: Path) -> None:
     assert 2 < mae["shots_to_95"] <= 12
     assert summary["metrics"]["ndcg_exp@5"]["shots_to_95"] is None, "biases of users change no order"
     assert not (tmp_path / "k_shot.png").exists()
+
+
+def test_known_users_lack_known_ratings(ratings: Ratings, tmp_path: Path) -> None:
+    data = EpisodeDataModule(ratings, Warm((0.5, 0.25, 0.25)), eval_support=4)
+    judged(tmp_path, baseline(ratings), data, (0, 15), query=2)
+    known = data.test_tasks.lengths - data.test_tasks.query
+    summary = json.loads((tmp_path / "k_shot.json").read_text())
+    assert summary["left_out"] == {"fewer than 15 known ratings": int((known < 15).sum())}
+    assert 0 < int((known < 15).sum()) < len(known)
 
 
 class Spy(ItemKNN):

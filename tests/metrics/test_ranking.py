@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 from torch import Tensor
-from torchmetrics import retrieval
+from torchmetrics import Metric, retrieval
 from torchmetrics.functional.retrieval import (
     retrieval_average_precision,
     retrieval_hit_rate,
@@ -24,7 +24,7 @@ from torchmetrics.functional.retrieval import (
 )
 
 from metarec.metrics import ranking, ranks, top
-from metarec.metrics.functional import ndcg
+from metarec.metrics.functional import auc, ndcg
 from metarec.metrics.ranking import average_precision, hit_rate, precision, query_ranks, recall, reciprocal_rank
 from tests.metrics.test_functional import draw, fastest, full, one, same
 
@@ -287,3 +287,42 @@ def test_it_is_many_times_faster_than_torchmetrics(name: str) -> None:
     ours, own = fastest(lambda: METRICS[name](score, target, full(target), k).nanmean(), runs=5)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
     assert own * 10 < seconds
+
+
+CLASSES: dict[str, Callable[..., Metric]] = {
+    "precision": retrieval.RetrievalPrecision,
+    "recall": retrieval.RetrievalRecall,
+    "hit": retrieval.RetrievalHitRate,
+    "mrr": retrieval.RetrievalMRR,
+    "map": retrieval.RetrievalMAP,
+    "ndcg": retrieval.RetrievalNormalizedDCG,
+    "auc": retrieval.RetrievalAUROC,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("name", CLASSES)
+def test_five_thousand_users_take_a_fiftieth_of_the_time_of_torchmetrics(name: str) -> None:
+    """Ten items each; in time of the processor, so that other work on the machine does not count."""
+    random = np.random.default_rng(5)
+    target = torch.from_numpy(random.integers(1, 6, (5_000, 10)))
+    score = torch.from_numpy(random.random(size=(5_000, 10)))
+    query, k = torch.arange(5_000).repeat_interleave(10), 9
+    target.scatter_(1, score.argmin(1, keepdim=True), 1)
+    options: dict = {} if name == "auc" else {"top_k": k}
+    graded = target.flatten() if name == "ndcg" else target.flatten() >= 4
+    metric = CLASSES[name](empty_target_action="skip", **options)
+    functions = METRICS | {"ndcg": partial(ndcg, gain="linear")}
+    function = partial(auc, relevant=4.0) if name == "auc" else partial(functions[name], k=k)
+    mask = full(target)
+
+    def busy(run: Callable[[], Tensor]) -> tuple[float, Tensor]:
+        start = time.process_time()
+        value = run()
+        return time.process_time() - start, value
+
+    seconds, theirs = busy(lambda: metric(score.flatten(), graded, indexes=query))
+    measured = [busy(lambda: function(score, target, mask).nanmean()) for _ in range(7)]
+    assert measured[0][1].item() == pytest.approx(theirs.item(), abs=1e-6)
+    assert min(own for own, _ in measured) * 50 < seconds

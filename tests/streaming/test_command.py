@@ -40,6 +40,7 @@ def test_a_stream_leaves_three_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found["events"] == len(table)
     assert found["users"] == table["user"].nunique() == 19
     assert found["settings"]["half_life_in"] == "days"
+    assert found["scored"] == "the ratings of the test tasks"
     assert found["modes"]["reset"]["mae"] == pytest.approx((table["reset"] - table["rating"]).abs().mean(), abs=1e-6)
     assert found["modes"]["reset"]["mae"] < found["modes"]["zero_shot"]["mae"]
     left = {path.name for path in tmp_path.iterdir()}

@@ -90,7 +90,7 @@ class Listed:
     def side(self, ids: Sequence[str]) -> Side:
         """All users or items in the order of `ids`, with their attributes; those not listed have none."""
         wanted = self.features
-        rows = self.rows.set_index(wanted.id).reindex(pd.Index(ids)).fillna(UNKNOWN)
+        rows = self.rows.set_index(wanted.id, drop=False).reindex(pd.Index(ids)).fillna(UNKNOWN)
         words = {name: rows[name] for name in wanted.categorical}
         words |= {name: self._ranges(name, bins, rows) for name, bins in (wanted.numeric or {}).items()}
         several = {name: [_split(text, wanted.values_separator) for text in rows[name]] for name in wanted.multi_valued}

@@ -54,7 +54,8 @@ def recbole_atomic(
 
     Returns:
         The ratings. Ids are strings, in sorted order; users and items that only NAME.inter names have no attributes.
-        The digest stands for all files, for the fields of ratings and times, and for the scale.
+        The digest stands for all files, for the fields of ratings and times, for the scale, and for name, title and
+        attributes as they are asked for.
 
     Raises:
         InputError: there is no path, a field is missing, a file has a fault, or the scale is none.
@@ -72,7 +73,8 @@ def recbole_atomic(
     item_file = _held(where, f"{name}.item", item_attributes or title)
     users = _side(user_file, "user_id", table.rows["user"], user_attributes, None)
     items = _side(item_file, "item_id", table.rows["item"], item_attributes, title)
-    digest = derived(joint_digest((file, *user_file, *item_file)), "recbole", rating, time, *scale)
+    asked = [name, title, *(None if some is None else list(some) for some in (user_attributes, item_attributes))]
+    digest = derived(joint_digest((file, *user_file, *item_file)), "recbole", rating, time, *scale, asked)
     return assemble(name, source + repeats, table, digest, scale, users, items)
 
 
@@ -164,7 +166,7 @@ def _side(
     _require_ids(table, key)
     table.require(key, ~table.rows[key].duplicated().to_numpy(dtype=bool), "is listed twice")
     ids = sorted({*table.rows[key], *rated})
-    rows = table.rows.set_index(key).reindex(ids).fillna("")
+    rows = table.rows.set_index(key, drop=False).reindex(ids).fillna("")
     features = _features(table, rows, {field: types[field] for field in chosen})
     return Side(ids, features, [text or one for text, one in zip(rows[title], ids, strict=True)] if title else ())
 

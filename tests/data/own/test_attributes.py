@@ -34,6 +34,12 @@ def test_every_kind_of_column_and_rows_that_are_not_listed(tmp_path):
     assert list(found.titles) == ["a", "Bee", "Sea", "Dee", "new"]
 
 
+def test_ids_can_be_titles(tmp_path):
+    found = side(tmp_path, categorical=["kind"], title="id")
+    assert list(found.titles) == ["a", "b", "c", "d", "new"]
+    assert words_of(found.features, "kind") == ["", "y", "x", "x", "", ""]
+
+
 def test_a_number_of_ranges_takes_the_edges_from_the_file(tmp_path):
     content = "id,age\n" + "".join(f"u{age},{age}\n" for age in range(100))
     found = side(tmp_path, [f"u{age}" for age in range(100)], content, numeric={"age": 4})

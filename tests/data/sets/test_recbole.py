@@ -72,6 +72,23 @@ def test_other_options_and_other_files_are_other_data(tmp_path):
         digests.add(changed)
 
 
+def test_other_attributes_titles_and_names_are_other_data(tmp_path):
+    """They are what a net is built on, and what is printed; the same ones in another list are the same."""
+    folder = write(tmp_path)
+    options = [{}, {"title": "name"}, {"name": "other"}, {"user_attributes": ["age"]}, {"user_attributes": []}]
+    options += [{"item_attributes": ["class"]}, {"item_attributes": ["name"]}]
+    for kind, text in FAKE.items():
+        (tmp_path / "toy" / f"other.{kind}").write_text(text, encoding="utf-8")
+    digests = {recbole_atomic(folder, **some).digest for some in options}
+    assert len(digests) == len(options)
+    assert recbole_atomic(folder, user_attributes=("age",)).digest in digests
+    assert recbole_atomic(folder, name="toy").digest == recbole_atomic(folder).digest
+
+
+def test_ids_can_be_titles(tmp_path):
+    assert recbole_atomic(write(tmp_path), title="item_id").item_titles == ("", "x1", "x9", "y")
+
+
 def test_numbers_keep_all_their_digits(tmp_path):
     user = "user_id:token\tborn:float\na\t19950101\nb\t19950102\nc\t0.1\n"
     features = recbole_atomic(write(tmp_path, user=user)).user_features
