@@ -62,7 +62,8 @@ class MeLUNet(Net):
 
     Deviations that remain: the global mean rating is added to the output; a value that no user or item of training has
     is left out of the mean, and alone adds nothing, where the code uses its untrained vector; vectors start with
-    standard deviation `std`, where those of the code's single-valued attributes start with 1.
+    standard deviation `std`, where those of the code's single-valued attributes start with 1. The code copies its fast
+    weights by their values, so that no second-order term reaches the parameters; here it does, unless `first_order`.
 
     Args:
         schema: counts and attribute sizes of the data; linked from the data in configurations.
