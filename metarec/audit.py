@@ -35,9 +35,9 @@ def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
     if stage == "fit":
         audit_split(data.given, data.split)
         audit_tasks(data.ratings, data.split, data.train_tasks)
-        audited(algorithm, data.known, data.train_tasks)
+        audited(algorithm, data.known, data.known_tasks)
     else:
-        algorithm.prepare(data.known, data.train_tasks)
+        algorithm.prepare(data.known, data.known_tasks)
 
 
 def audit_split(ratings: Ratings, split: Split) -> None:
@@ -52,19 +52,19 @@ def audit_split(ratings: Ratings, split: Split) -> None:
             a window of a new person or a new item has a training rating; a training rating is not earlier than
             validation, or a validation rating than the test.
     """
-    trained = _pairs(ratings, split.train)
+    trained = _pairs(ratings, split.known)
     for stage in ("val", "test"):
         rows = getattr(split, stage)
-        _refuse(np.isin(rows, split.train), f"{stage} ratings are training ratings too")
+        _refuse(np.isin(rows, split.known), f"{stage} ratings are training ratings too")
         _refuse(np.isin(_pairs(ratings, rows), trained), f"{stage} ratings are of a user and item that training has")
     _refuse(np.isin(split.val, split.test), "validation ratings are test ratings too")
     for side, new in split.new.items():
-        rows = getattr(ratings, side[:-1])[split.train]
+        rows = getattr(ratings, side[:-1])[split.known]
         _refuse(np.isin(new, rows), f"new {side} have training ratings")
         if side == "users" and ratings.person is not None:
             _refuse(np.isin(ratings.person[new], ratings.person[rows]), "windows of new people have others in training")
     if split.starts is not None:
-        _refuse(ratings.time[split.train] >= split.starts[0], "training ratings are not earlier than validation")
+        _refuse(ratings.time[split.known] >= split.starts[0], "training ratings are not earlier than validation")
         _refuse(ratings.time[split.val] >= split.starts[1], "validation ratings are not earlier than the test")
 
 

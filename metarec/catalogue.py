@@ -85,11 +85,11 @@ class FullCatalogue(Callback):
         if least > data.ratings.scale[1]:
             scale = list(data.ratings.scale)
             raise InputError(f"FullCatalogue: relevant {least}: no rating on the scale {scale} is; give a lower one")
-        rated = torch.bincount(data.train_tasks.item, minlength=data.schema["items"])
+        rated = torch.bincount(data.known_tasks.item, minlength=data.schema["items"])
         rows = torch.arange(1, len(rated)) if self.items == "all" else rated.nonzero().flatten()
         if max(self.k) >= len(rows):
             raise InputError(f"FullCatalogue: k {max(self.k)}: the catalogue has {len(rows)} items; give a smaller one")
-        users = len(data.train_tasks.task.unique())
+        users = len(data.known_tasks.task.unique())
         information = catalogue.self_information(rated[rows], users)
         algorithm: Any = pl_module.algorithm
         net = getattr(algorithm, "net", None) or NoNet(data.schema)

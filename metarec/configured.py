@@ -23,7 +23,7 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
     parser = Parser(prog="metarec tasks", allow_abbrev=False)
     parser.add_argument("-c", "--config", action="config", help="layer of configuration")
     parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
-    for name in ("trainer", "model", "ckpt_path"):
+    for name in ("trainer", "model", "ckpt_path", "start_from"):
         parser.add_argument(f"--{name}", type=Any, help="not looked at")
     parser.add_lightning_class_args(EpisodeDataModule, "data")
     parser.link_arguments("seed_everything", "data.seed")
