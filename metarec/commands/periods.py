@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     if odd := experiment.ran_otherwise(jobs):
         print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
     if options.figure:
-        title = f"{options.experiment.stem}: trained to a period, tested on the next; 95 % intervals over users"
+        title = f"{options.experiment.stem}: trained to a period, tested on the next; 95 % intervals"
         figure.draw(rows, options.figure, title)
     text = {
         "md": lambda: table.as_markdown(rows, followed),

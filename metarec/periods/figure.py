@@ -26,7 +26,7 @@ def draw(rows: Sequence[Record], path: Path, title: str = "") -> None:
 
     methods = list(dict.fromkeys(row["method"] for row in rows))
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
-        picture = Figure(figsize=(1.6 + 3.2 * len(methods), 3.6))
+        picture = Figure(figsize=(max(6.8, 1.6 + 3.2 * len(methods)), 3.6))
         every = picture.subplots(1, len(methods), squeeze=False, sharey=True).ravel()
         for axes, method in zip(every, methods, strict=True):
             _panel(axes, [row for row in rows if row["method"] == method])
