@@ -40,9 +40,9 @@ def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
         audit_split(data.given, data.split)
         audit_tasks(data.ratings, data.split, data.train_tasks)
     if stage == "fit":
-        audited(algorithm, data.known, data.train_tasks)
+        audited(algorithm, data.known, data.known_tasks)
     else:
-        algorithm.prepare(data.known, data.train_tasks)
+        algorithm.prepare(data.known, data.known_tasks)
 
 
 def audit_split(ratings: Ratings, split: Split) -> None:
@@ -57,7 +57,7 @@ def audit_split(ratings: Ratings, split: Split) -> None:
             a new user or item has a training rating; a person has windows in two stages; a training rating is not
             earlier than validation, or a validation rating than the test.
     """
-    known = {"training": split.train, **{f"{stage} support": rows for stage, rows in split.support.items()}}
+    known = {"training": split.known, **{f"{stage} support": rows for stage, rows in split.support.items()}}
     asked = {"val": split.val, "test": split.test}
     for name, rows in known.items():
         for stage in ("test",) if name == "test support" else asked:  # validation is over when the test comes
@@ -67,10 +67,10 @@ def audit_split(ratings: Ratings, split: Split) -> None:
     _refuse(np.isin(split.val, split.test), "validation ratings are test ratings too")
     _audit_people(ratings, split)
     for side, new in split.new.items():
-        rows = getattr(ratings, side[:-1])[split.train]
+        rows = getattr(ratings, side[:-1])[split.known]
         _refuse(np.isin(new, rows), f"new {side} have training ratings")
     if split.starts is not None:
-        before = ((split.train, 0), (split.val, 1), *zip(split.support.values(), (0, 1), strict=False))
+        before = ((split.known, 0), (split.val, 1), *zip(split.support.values(), (0, 1), strict=False))
         names = ("training", "validation", "val support", "test support")
         for name, (rows, start) in zip(names, before, strict=False):
             _refuse(ratings.time[rows] >= split.starts[start], f"{name} ratings are not earlier than {STARTS[start]}")
@@ -80,7 +80,7 @@ def _audit_people(ratings: Ratings, split: Split) -> None:
     """Refuse people with windows of their history in two stages."""
     if ratings.person is None:
         return
-    met = {stage: ratings.person[ratings.user[getattr(split, stage)]] for stage in ("train", "val", "test")}
+    met = {stage: ratings.person[ratings.user[getattr(split, stage)]] for stage in ("known", "val", "test")}
     for first, second in itertools.combinations(met, 2):
         _refuse(np.isin(np.unique(met[first]), met[second]), f"people have windows in {first} and {second}")
 

@@ -84,11 +84,11 @@ class FullCatalogue(Callback):
         """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         least = self._least(pl_module, data.ratings.scale)
-        rated = torch.bincount(data.train_tasks.item, minlength=data.schema["items"])
+        rated = torch.bincount(data.known_tasks.item, minlength=data.schema["items"])
         rows = self._rows(rated, data.test_tasks.item.unique())
         if max(self.k) >= len(rows):
             raise InputError(f"FullCatalogue: k {max(self.k)}: the catalogue has {len(rows)} items; give a smaller one")
-        users = len(data.train_tasks.task.unique())
+        users = len(data.known_tasks.task.unique())
         information = catalogue.self_information(rated[rows], users)
         algorithm: Any = pl_module.algorithm
         net = getattr(algorithm, "net", None) or NoNet(data.schema)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, curves, data, gaps, methods, run, table, tasks, tune
+from metarec.commands import bench, curves, data, gaps, methods, periods, run, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -37,6 +37,8 @@ examples:
       follow test users through time: stream.json says how the error falls, and which way of adapting keeps up
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec periods experiments/movielens-100k-periods.yaml --figure periods.png
+      train to a period, test on the next: frozen, fine-tuned and retrained models
   metarec gaps runs/latest --by gender
       compare groups of test users of a run
   metarec methods
@@ -96,6 +98,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, curves, gaps, methods, bench):
+    for module in (data, tasks, run, tune, table, curves, periods, gaps, methods, bench):
         module.add(commands)
     return parser

@@ -23,7 +23,12 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
     parser = Parser(prog="metarec tasks", allow_abbrev=False)
     parser.add_argument("-c", "--config", action="config", help="layer of configuration")
     parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
-    for name, kind in (("trainer", dict), ("model", dict), ("ckpt_path", Any)):  # of Any, classes would be looked at
+    for name, kind in (
+        ("trainer", dict),
+        ("model", dict),
+        ("ckpt_path", Any),
+        ("start_from", Any),
+    ):  # of Any, classes would be looked at
         parser.add_argument(f"--{name}", type=kind, help="not looked at")
     parser.add_lightning_class_args(EpisodeDataModule, "data")
     parser.link_arguments("seed_everything", "data.seed")

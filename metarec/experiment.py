@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from metarec.errors import InputError
 from metarec.files import read_yaml, write_json
-from metarec.messages import did_you_mean
+from metarec.messages import did_you_mean, of_schema
 
 
 @dataclass
@@ -28,12 +28,14 @@ class Method:
         options: options on top of the experiment's own, such as ``model.algorithm.init_args.inner_lr: 0.1``.
         train: whether there is anything to train; predictors in closed form are only tested.
         weights_from: method whose trained weights are tested instead of training.
+        starts_from: method whose trained weights this one's training begins with, which stands above it.
     """
 
     layers: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict)
     train: bool = True
     weights_from: str | None = None
+    starts_from: str | None = None
 
 
 @dataclass
@@ -115,23 +117,11 @@ def load(path: Path) -> Experiment:
     except yaml.YAMLError as error:  # OmegaConf refuses a key that stands there twice
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except (OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{path}: {_explained(error)}") from error
+        known = [*Experiment.__dataclass_fields__, *Method.__dataclass_fields__]
+        raise InputError(f"{path}: {of_schema(error, known)}") from error
     assert isinstance(experiment, Experiment)
     _check(experiment, path)
     return experiment
-
-
-def _explained(error: Exception) -> str:
-    """The first line of OmegaConf's message, with the key it is about and the nearest right one."""
-    line = str(error).splitlines()[0]
-    words = line.split("'")
-    if line.startswith("Key ") and len(words) > 1:
-        known = [*Experiment.__dataclass_fields__, *Method.__dataclass_fields__]
-        return f"unknown key '{words[1]}'" + (did_you_mean(words[1], known, 0.5) or f"; known are {known}")
-    if "is not a ListConfig" in line:
-        line = "this is no list"
-    key = getattr(error, "full_key", None)
-    return f"{key}: {line}; give a value as in experiments/movielens-100k-user-cold.yaml" if key else line
 
 
 def _check(experiment: Experiment, path: Path) -> None:
@@ -140,18 +130,25 @@ def _check(experiment: Experiment, path: Path) -> None:
         if not getattr(experiment, key):
             raise InputError(f"{path}: {key} is empty; give at least one")
     methods = list(experiment.methods)
-    for name in [experiment.reference, *(m.weights_from for m in experiment.methods.values() if m.weights_from)]:
+    for name in [experiment.reference, *filter(None, map(_source, experiment.methods.values()))]:
         if name not in methods:
             raise InputError(f"{path}: {_no_method(name, methods)}")
     for name, method in experiment.methods.items():
-        source = method.weights_from and experiment.methods[method.weights_from]
+        source = experiment.methods.get(_source(method) or "")
         if source and (not source.train or source.weights_from):
-            raise InputError(
-                f"{path}: {name}: weights_from {method.weights_from}, which trains none; name one that does"
-            )
+            key = "weights_from" if method.weights_from else "starts_from"
+            raise InputError(f"{path}: {name}: {key} {_source(method)}, which trains none; name one that does")
+        below = method.starts_from and methods.index(method.starts_from) >= methods.index(name)
+        if method.starts_from and (below or method.weights_from or not method.train):
+            raise InputError(f"{path}: {name}: starts_from: it must train, and stand below {method.starts_from}")
     for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
+
+
+def _source(method: Method) -> str | None:
+    """The method that another one has its weights from."""
+    return method.weights_from or method.starts_from
 
 
 def _no_method(name: str, methods: Sequence[str]) -> str:
@@ -178,15 +175,18 @@ def expand(
     Raises:
         InputError: a method is unknown.
     """
+    chosen = sorted(only(experiment, methods).methods.items(), key=lambda entry: entry[1].weights_from is not None)
+    every = [(seed, *entry) for seed in seeds or experiment.seeds for entry in chosen]
+    return [_job(experiment, name, method, seed, results, options) for seed, name, method in every]
+
+
+def only(experiment: Experiment, methods: Sequence[str] = ()) -> Experiment:
+    """The experiment with these methods alone; none: all. An unknown one is refused as in `expand`."""
     for name in methods:
         if name not in experiment.methods:
             raise InputError(_no_method(name, list(experiment.methods)))
     chosen = {name: method for name, method in experiment.methods.items() if name in (methods or experiment.methods)}
-    return [
-        _job(experiment, name, method, seed, results, options)
-        for seed in seeds or experiment.seeds
-        for name, method in sorted(chosen.items(), key=lambda entry: entry[1].weights_from is not None)
-    ]
+    return replace(experiment, methods=chosen)
 
 
 def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
@@ -214,16 +214,16 @@ def folder_of(results: Path, method: str, seed: int) -> Path:
 def _job(experiment: Experiment, name: str, method: Method, seed: int, results: Path, extra: Sequence[str]) -> Job:
     """The run of one method with one seed."""
     folder = folder_of(results, name, seed)
-    layers = [*experiment.layers, *method.layers, *_tuned(experiment, name, method)]
+    layers = [*experiment.layers, *method.layers, *tuned_layers(experiment, name, method)]
     options = {
         "seed_everything": seed,
         "trainer.default_root_dir": str(folder),
         **{key: _filled(value, name, seed) for key, value in {**experiment.options, **method.options}.items()},
     }
     needs = None
-    if method.weights_from:
-        needs = folder_of(results, method.weights_from, seed) / "checkpoints" / "best.ckpt"
-        options["ckpt_path"] = str(needs)
+    if source := method.weights_from or method.starts_from:
+        needs = folder_of(results, source, seed) / "checkpoints" / "best.ckpt"
+        options["ckpt_path" if method.weights_from else "start_from"] = str(needs)
     trains = method.train and not method.weights_from
     options |= {"then_test": "true"} if trains else {"verbose": "false"}
     command = ["fit" if trains else "test"]
@@ -237,10 +237,10 @@ def tuned_layer(folder: str | Path, method: str) -> Path:
     return Path(folder) / f"{method}.yaml"
 
 
-def _tuned(experiment: Experiment, name: str, method: Method) -> list[str]:
+def tuned_layers(experiment: Experiment, name: str, method: Method) -> list[str]:
     """The tuned layers of a method that are there, that of the weights it borrows first."""
-    names = [source for source in (method.weights_from, name) if source]
-    layers = [tuned_layer(experiment.tuned, source) for source in names] if experiment.tuned else []
+    names = [source for source in (_source(method), name) if source and experiment.tuned]
+    layers = [tuned_layer(experiment.tuned or "", source) for source in names]
     return [str(layer) for layer in layers if layer.is_file()]
 
 

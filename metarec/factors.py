@@ -42,5 +42,5 @@ class StartFromFactors(Callback):
         rank_zero_only(print)(f"factors: fitting {net.width} to the training ratings")
         data = trainer.datamodule  # type: ignore[attr-defined]
         als = AlternatingLeastSquares(NoNet(net.schema), net.width, self.regularisation, self.sweeps, self.seed)
-        als.prepare(data.known, data.train_tasks)
+        als.prepare(data.known, data.known_tasks)
         start(als.item[:, :-1].to(pl_module.device), als.item[:, -1:].to(pl_module.device))

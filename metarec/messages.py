@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from metarec.errors import InputError
@@ -131,3 +131,20 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
         if isinstance(action, argparse._SubParsersAction):
             names += [name for command in action.choices.values() for name in _options(command)]
     return [name for name in dict.fromkeys(names) if not name.endswith("+")]
+
+
+def of_schema(error: Exception, known: Sequence[str]) -> str:
+    """The first line of OmegaConf's message on an experiment file, with the key it is about and the nearest right one.
+
+    Args:
+        error: what OmegaConf raised.
+        known: the keys that there are.
+    """
+    line = str(error).splitlines()[0]
+    words = line.split("'")
+    if line.startswith("Key ") and len(words) > 1:
+        return f"unknown key '{words[1]}'" + (did_you_mean(words[1], known, 0.5) or f"; known are {list(known)}")
+    if "is not a ListConfig" in line:
+        line = "this is no list"
+    key = getattr(error, "full_key", None)
+    return f"{key}: {line}; give a value as in experiments/movielens-100k-user-cold.yaml" if key else line

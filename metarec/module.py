@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
+from metarec import provenance
 from metarec.algorithms.base import Algorithm
 from metarec.audit import prepare
 from metarec.curves import curves
@@ -96,7 +97,7 @@ class MetaModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the data and the split that the weights have seen."""
-        checkpoint["metarec"] = self._seen()
+        checkpoint["metarec"] = provenance.seen(self._data())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another net, or weights that may have been trained on this run's test users.
@@ -108,13 +109,9 @@ class MetaModule(LightningModule):
         odd = [name for name in own.keys() | saved.keys() if not _alike(own.get(name), saved.get(name))]
         if odd:
             raise InputError(f"the checkpoint does not fit the model ({min(odd)}, {len(odd)} in all); {SAME_CONFIG}")
-        if self._trainer is not None and checkpoint.get("metarec") != self._seen():
+        if self._trainer is not None and not provenance.may_judge(checkpoint.get("metarec"), self._data()):
             raise InputError(f"the checkpoint was trained on other data or another split; {SAME_CONFIG}")
         self.weights = {"epochs": checkpoint["epoch"] + 1, "steps": checkpoint["global_step"]}
-
-    def _seen(self) -> dict[str, str]:
-        """Digests of data and split."""
-        return {"data": self._data().ratings.digest, "split": self._data().split.digest}
 
     def _require_trained(self) -> None:
         """Refuse to judge initial weights."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -110,10 +111,11 @@ class RunFolder(Callback):
             "torch": torch.__version__,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
-            "unseen_values": unseen_values(data.ratings, data.split.train, data.split.test),
+            "unseen_values": unseen_values(data.ratings, data.split.known, data.split.test),
             "episodes": {"digest": data.test_digest, "negatives": data.negatives, "draws": data.test_draws},
             "seed": data.seed,
             "tasks": len(table),
+            "new_tasks": len(np.setdiff1d(data.test_tasks.task.numpy(), data.known.user)),
             "users": table["user"].nunique(),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
             **{"epochs": 0, "steps": 0, **module.weights},

@@ -59,7 +59,7 @@ def of_stage(data: EpisodeDataModule, name: str, tasks: PackedTasks, sizes: Epis
     generator = torch.Generator().manual_seed(data.seed) if name == "train" else None
     every = torch.arange(0, len(tasks.task), tasks.draws)
     episodes = draw_episodes(tasks, every, sizes, generator, data.train_shuffle if name == "train" else data.shuffle)
-    given, train = data.given, data.split.train
+    given, train = data.given, data.split.known
     counts: Numbers = {"tasks": len(every), "ratings": len(rows)}
     counts |= {"support": _spread(episodes.support_size), "query": _spread(episodes.query_size)}
     for side in ("user", "item"):

@@ -23,6 +23,7 @@ from metarec.errors import InputError, at_least
 from metarec.files import read_yaml, write_text
 from metarec.messages import explained
 from metarec.module import MetaModule
+from metarec.provenance import start_from
 from metarec.run_folder import RunFolder
 from metarec.tracking import wandb_loggers
 
@@ -45,7 +46,9 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the configuration; called once, on the first process."""
         config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        config = {name: config[name] for name in ("seed_everything", "trainer", "model", "data", "ckpt_path")}
+        names = ["seed_everything", "trainer", "model", "data", "ckpt_path"]
+        names += ["start_from"] if config["start_from"] else []
+        config = {name: config[name] for name in names}
         path = Path(trainer.default_root_dir) / "config.yaml"
         if stage == "fit" or not path.exists():
             write_text(path, yaml.safe_dump(config, sort_keys=False))
@@ -80,11 +83,18 @@ class MetarecCLI(LightningCLI):
             default=False,
             help="after fit, test the best checkpoint, in the same run",
         )
+        parser.add_argument(
+            "--start_from",
+            type=str | None,
+            default=None,
+            help="fit: begin with the weights of this .ckpt file of an earlier time, see metarec.data.periods.Period",
+        )
 
     def before_instantiate_classes(self) -> None:
         """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
         _check_checkpoint(config.ckpt_path)
+        _check_checkpoint(config.start_from)
         folder = config.trainer.default_root_dir or "."
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
@@ -104,6 +114,12 @@ class MetarecCLI(LightningCLI):
             return super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except (ValueError, TypeError) as error:  # what Lightning raises for values that it cannot use
             raise InputError(f"trainer: {' '.join(str(error).split())}") from error
+
+    def before_fit(self) -> None:
+        """Take over the weights that training is to go on from, unless a killed run is resumed."""
+        path = self._get(self.config, "start_from")
+        if path and self._get(self.config, "ckpt_path") is None:
+            start_from(self.model.algorithm, path, self.datamodule)
 
     def after_fit(self) -> None:
         """Test the best checkpoint, if asked."""

@@ -120,13 +120,21 @@ class EpisodeDataModule(LightningDataModule):
 
     @cached_property
     def known(self) -> Ratings:
-        """The training ratings alone, with all attributes: whatever an algorithm is given, it cannot see others."""
-        return self.ratings.at(self.split.train)
+        """The training ratings alone, with all attributes: whatever an algorithm is given, it cannot see others.
+
+        With those that the weights to start from were trained on, if training goes on from some.
+        """
+        return self.ratings.at(self.split.known)
 
     @cached_property
     def train_tasks(self) -> PackedTasks:
-        """All training ratings in time order, one task a user; the only source of statistics."""
+        """All training ratings in time order, one task a user."""
         return pack(self.ratings, self.split.train)
+
+    @cached_property
+    def known_tasks(self) -> PackedTasks:
+        """All known ratings in time order, one task a user; the only source of statistics."""
+        return pack(self.ratings, self.split.known) if len(self.split.earlier) else self.train_tasks
 
     @cached_property
     def val_tasks(self) -> PackedTasks:
@@ -141,7 +149,7 @@ class EpisodeDataModule(LightningDataModule):
     @cached_property
     def catalogue(self) -> IntArray:
         """The items known in training, in random order: what negatives are drawn from where items are known."""
-        return self._in_random_order(self.train_tasks)
+        return self._in_random_order(self.known_tasks)
 
     @property
     def test_digest(self) -> str:

@@ -33,6 +33,7 @@ class Split:
         new: by side, `users` or `items`, the rows that no training rating may be of.
         support: by stage, ratings that its tasks may adapt to, where they are known users' training ratings; those in
             `val` and `test` are then query alone. Empty: a task's ratings may be either.
+        earlier: ratings that weights to start from were trained on, which statistics may use as well as `train`.
     """
 
     train: IntArray
@@ -43,14 +44,31 @@ class Split:
     starts: tuple[int, int] | None = None
     new: dict[str, IntArray] = field(default_factory=dict)
     support: dict[str, IntArray] = field(default_factory=dict)
+    earlier: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def known(self) -> IntArray:
+        """Rows whose users and items are known: `train`, and what was trained on earlier."""
+        return np.union1d(self.train, self.earlier) if len(self.earlier) else self.train
+
+    @property
+    def learned(self) -> str:
+        """SHA-256 over the sets of rows that weights may come to depend on: all but those of the test."""
+        return _digest(self.train, self.val, self.earlier)
 
     @property
     def digest(self) -> str:
         """SHA-256 over the sets of rows, for the foot of a table."""
-        content = hashlib.sha256()
-        for rows in (self.train, self.val, self.test, *self.support.values()):
-            content.update(np.sort(rows).astype("<i8").tobytes() + b"|")
-        return content.hexdigest()
+        earlier = [self.earlier] if len(self.earlier) else []
+        return _digest(self.train, self.val, self.test, *self.support.values(), *earlier)
+
+
+def _digest(*sets: IntArray) -> str:
+    """SHA-256 over sets of rows."""
+    content = hashlib.sha256()
+    for rows in sets:
+        content.update(np.sort(rows).astype("<i8").tobytes() + b"|")
+    return content.hexdigest()
 
 
 class Scenario:
@@ -175,6 +193,7 @@ def assembled(
     starts: tuple[int, int] | None = None,
     new: dict[str, IntArray] | None = None,
     support: dict[str, IntArray] | None = None,
+    earlier: IntArray | None = None,
 ) -> Split:
     """A split of the rows of each stage; see `Split`.
 
@@ -189,10 +208,11 @@ def assembled(
                 f"the split leaves no {stage} {division.tasks[:-1]} ({reasons or 'nobody left out'}); lower {option}, "
                 "give other fractions, or split by: random"
             )
-    items = division.ratings.item
-    seen = newcomers.rated(items[rows["train"]], len(division.ratings.item_ids))
+    items, before = division.ratings.item, np.empty(0, dtype=np.int64) if earlier is None else earlier
+    seen = newcomers.rated(items[np.append(rows["train"], before)], len(division.ratings.item_ids))
     unseen = {stage: int((~seen[items[rows[stage]]]).sum()) for stage in STAGES}
-    return Split(rows["train"], rows["val"], rows["test"], division.left_out, unseen, starts, new or {}, support or {})
+    stages = rows["train"], rows["val"], rows["test"]
+    return Split(*stages, division.left_out, unseen, starts, new or {}, support or {}, before)
 
 
 def refuse_windows(ratings: Ratings, scenario: str) -> None:

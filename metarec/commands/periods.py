@@ -1,0 +1,75 @@
+"""``metarec periods``: train to a period, test on the next: frozen, fine-tuned and retrained models side by side."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from metarec.commands.experiment import add_experiment, results_of
+
+EPILOG = """
+The experiment must have the layer configs/scenario/period.yaml. Its methods are followed through all periods:
+  frozen      trained on period 1 alone
+  fine-tuned  the frozen model, trained further on each following period
+  retrained   trained from scratch on all periods before the tested one
+Each is an ordinary `metarec fit` or `metarec test`; what is done is skipped. Example:
+  metarec periods experiments/movielens-100k-periods.yaml --methods fomaml --figure periods.png
+"""
+
+
+def add(commands: Any) -> None:
+    """Give the command and its options."""
+    periods = commands.add_parser(
+        "periods",
+        help="train to a period, test on the next: frozen, fine-tuned and retrained; print a table, draw a picture",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_experiment(periods)
+    periods.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
+    periods.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of all runs")
+    periods.add_argument("--dry-run", action="store_true", help="print the plain commands, run nothing")
+    periods.add_argument("--no-run", action="store_true", help="show what is done, run nothing")
+    periods.add_argument("--metric", default="", help="default: the first metric of the experiment")
+    periods.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
+    periods.add_argument("--figure", type=Path, metavar="FILE", help="draw a panel a method into this PNG")
+    periods.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
+    periods.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metarec import experiment, report
+    from metarec.k_shot.figure import require_matplotlib
+    from metarec.periods import figure, plan, table
+
+    if options.figure:
+        require_matplotlib("no --figure")
+    followed, results = experiment.load(options.experiment), results_of(options)
+    number = plan.periods_of(followed, options.experiment)
+    followed = experiment.only(followed, options.methods)
+    jobs = experiment.expand(plan.expanded(followed, number), results, options.seeds, options=options.option)
+    if options.dry_run:
+        print("\n".join(map(str, jobs)))
+        return
+    failed = []
+    if not options.no_run:
+        experiment.check(followed, jobs[:1])
+        failed = experiment.run(jobs)
+    rows = table.records(followed, number, results, options.metric, options.seeds)
+    if odd := experiment.ran_otherwise(jobs):
+        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
+    if options.figure:
+        title = f"{options.experiment.stem}: trained to a period, tested on the next; 95 % intervals"
+        figure.draw(rows, options.figure, title)
+    text = {
+        "md": lambda: table.as_markdown(rows, followed),
+        "csv": lambda: table.as_csv(rows),
+        "json": lambda: table.as_json(rows),
+    }[options.format]()
+    if options.into:
+        report.replace_block(options.into, f"{options.experiment.stem} periods", text)
+    else:
+        print(text)
+    if failed:
+        print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,80 @@
+"""From an experiment's methods to a run for each way of keeping up with time and each period."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from metarec.errors import InputError
+from metarec.experiment import Experiment, Method, tuned_layers
+
+SCENARIO = "metarec.data.periods.Period"
+OPTION = "data.scenario.init_args"
+WAYS = {"frozen": "first", "fine-tuned": "last", "retrained": "all"}
+"""By way, what `metarec.data.periods.Period` trains on. In the first period, all ways are one."""
+
+
+def ways_of(method: Method) -> list[str]:
+    """The ways that a method can keep up: what has nothing to train has no weights to go on from."""
+    return [way for way in WAYS if method.train or way != "fine-tuned"]
+
+
+def name_of(method: str, way: str, period: int) -> str:
+    """Name of the run, and of its folder: in the first period, one run stands for all ways."""
+    return f"{method}-first" if period == 1 else f"{method}-{way}-{period}"
+
+
+def expanded(experiment: Experiment, periods: int) -> Experiment:
+    """An ordinary experiment whose methods are a method, a way and a period each, in an order that can be run.
+
+    Args:
+        experiment: the methods to follow; their scenario is a `Period`.
+        periods: into how many periods its data are cut; the last one is only tested.
+
+    Raises:
+        InputError: a method has its weights from another one, and so no training of its own that could go on.
+    """
+    methods: dict[str, Method] = {}
+    for name, method in experiment.methods.items():
+        if method.weights_from or method.starts_from:
+            raise InputError(f"{name}: weights of another method cannot be kept up by periods; leave it out")
+        layers = [*method.layers, *tuned_layers(experiment, name, method)]
+        for period in range(1, periods):
+            for way in ways_of(method):
+                own = name_of(name, way, period)
+                methods.setdefault(own, _method(name, dataclasses.replace(method, layers=layers), way, period))
+    return dataclasses.replace(experiment, methods=methods, reference=next(iter(methods)), tuned=None)
+
+
+def _method(name: str, method: Method, way: str, period: int) -> Method:
+    """One method in one way, tested on the period after `period`."""
+    options = {**method.options, f"{OPTION}.period": period, f"{OPTION}.train": WAYS[way]}
+    changed = dataclasses.replace(method, options=options)
+    if period == 1 or way == "retrained" or not method.train:
+        return changed
+    if way == "frozen":
+        return dataclasses.replace(changed, weights_from=name_of(name, way, 1))
+    return dataclasses.replace(changed, starts_from=name_of(name, way, period - 1))
+
+
+def periods_of(experiment: Experiment, path: Path) -> int:
+    """Into how many periods an experiment cuts its data.
+
+    Args:
+        experiment: the experiment.
+        path: its file, for the error.
+
+    Raises:
+        InputError: its scenario is no `Period`.
+    """
+    kind, periods = None, None
+    for layer in experiment.layers:
+        content = yaml.safe_load(Path(layer).read_text(encoding="utf-8")) or {}
+        scenario: dict[str, Any] = (content.get("data") or {}).get("scenario") or {}
+        if "class_path" in scenario:
+            kind, periods = scenario["class_path"], (scenario.get("init_args") or {}).get("periods")
+    periods = experiment.options.get(f"{OPTION}.periods", periods)
+    if kind != SCENARIO or not isinstance(periods, int) or periods < 2:
+        raise InputError(f"{path}: periods need the layer configs/scenario/period.yaml, with 2 periods or more")
+    return periods
