@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Ric
 from lightning.pytorch.trainer.states import TrainerFn
 
 from metarec.errors import InputError
+from metarec.judging import adapted
 from metarec.metrics.base import TaskMetric
 
 
@@ -152,7 +153,7 @@ def _mean_over_users(trainer: Trainer, module: Any, batches: Sequence[Any], metr
     """Mean over all validation users of the adapted model's metric; NaN if one user's is."""
     each = []
     for batch in batches:
-        prediction = module.algorithm.adapted(batch.task, batch.support, batch.query.item)
+        prediction = adapted(module.algorithm, batch)
         each.append(metric.values(prediction, batch.query.rating, batch.query.mask))
     values = torch.cat(each)
     count = torch.tensor(float(len(values)), device=values.device)

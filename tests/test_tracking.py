@@ -51,6 +51,7 @@ def run(movielens, tmp_path_factory: pytest.TempPathFactory) -> list[wandb_inter
                 "--then_test=true",
             ]
         )
+        wandb.finish()
         wandb.teardown()  # waits for W&B's own process, which writes the file
     [path] = folder.rglob("*.wandb")
     found = list(records(path))

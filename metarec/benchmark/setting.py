@@ -133,15 +133,8 @@ def _processor() -> str:
 
 def _stretched(ratings: Ratings, items: int) -> Ratings:
     """The data set with as many items, whose attributes are those of the real ones again and again."""
-    features = ratings.item_features
     again = np.arange(items + 1) % len(ratings.item_ids)
-    table = dataclasses.replace(
-        features,
-        categorical={name: column[again] for name, column in features.categorical.items()},
-        multi_hot={name: column[again] for name, column in features.multi_hot.items()},
-        lists={name: column[again] for name, column in features.lists.items()},
-    )
-    return dataclasses.replace(ratings, item_ids=("",) * (items + 1), item_features=table)
+    return dataclasses.replace(ratings, item_ids=("",) * (items + 1), item_features=ratings.item_features.at(again))
 
 
 def _all_rated(tasks: PackedTasks, items: int) -> PackedTasks:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metarec.commands.experiment import add_experiment, results_of
+from metarec.commands.experiment import add_experiment, results_of, show, warn_of
 
 EPILOG = """
 The runs must have been made with the layer configs/evaluation/k_shot.yaml. Example:
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from metarec import experiment, report
+    from metarec import experiment
     from metarec.k_shot import figure, table
 
     if options.figure:
@@ -42,8 +42,7 @@ def _run(options: argparse.Namespace) -> None:
     plan.methods = {name: method for name, method in plan.methods.items() if name in (options.methods or plan.methods)}
     found = table.curves(plan, results, options.metric, options.seeds)
     odd = [method for method in experiment.ran_otherwise(jobs) if method in found.methods]
-    if odd:
-        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
+    warn_of(odd, options.experiment)
     if found.without:
         print(f"metarec: no curves of {', '.join(found.without)}; run them with {table.LAYER}", file=sys.stderr)
     if options.figure:
@@ -56,7 +55,4 @@ def _run(options: argparse.Namespace) -> None:
         "csv": lambda: table.as_csv(found),
         "json": lambda: table.as_json(found),
     }[options.format]()
-    if options.into:
-        report.replace_block(options.into, f"{options.experiment.stem} {found.metric}", text)
-    else:
-        print(text)
+    show(text, options.into, f"{options.experiment.stem} {found.metric}")

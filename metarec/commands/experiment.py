@@ -1,6 +1,8 @@
 """What the commands on experiment files share."""
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -15,3 +17,19 @@ def results_of(options: argparse.Namespace) -> Path:
     """Folder of an experiment's runs."""
     beside: Path = options.experiment.parent / "results" / options.experiment.stem
     return options.results or beside
+
+
+def warn_of(odd: Sequence[str], file: Path) -> None:
+    """Tell which methods ran otherwise than their experiment file says now."""
+    if odd:
+        print(f"metarec: {', '.join(odd)}: not as {file} says now; run it again", file=sys.stderr)
+
+
+def show(text: str, into: Path | None, block: str) -> None:
+    """Print a table, or put it into a file, in the place of the block of that name."""
+    from metarec import report
+
+    if into:
+        report.replace_block(into, block, text)
+    else:
+        print(text)

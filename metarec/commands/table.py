@@ -1,11 +1,10 @@
 """``metarec table``: print the table of an experiment."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from metarec.commands.experiment import add_experiment, results_of
+from metarec.commands.experiment import add_experiment, results_of, show, warn_of
 
 
 def add(commands: Any) -> None:
@@ -23,14 +22,10 @@ def _run(options: argparse.Namespace) -> None:
     plan = experiment.load(options.experiment)
     rows = report.records(plan, results_of(options), options.seeds)
     odd = experiment.ran_otherwise(experiment.expand(plan, results_of(options), options.seeds))
-    if odd:
-        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
+    warn_of(odd, options.experiment)
     text = {
         "md": lambda: report.as_markdown(rows, plan, odd),
         "csv": lambda: report.as_csv(rows),
         "json": lambda: report.as_json(rows),
     }[options.format]()
-    if options.into:
-        report.replace_block(options.into, options.experiment.stem, text)
-    else:
-        print(text)
+    show(text, options.into, options.experiment.stem)

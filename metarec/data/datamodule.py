@@ -23,7 +23,7 @@ Order = Literal["random", "time"]
 
 
 class EpisodeDataModule(LightningDataModule):
-    """Splits the users of a data set by scenario and yields batches of their episodes.
+    """Divides a data set by scenario and yields batches of its tasks' episodes.
 
     Args:
         ratings: the data set; in a configuration, the function that reads it.
@@ -79,11 +79,9 @@ class EpisodeDataModule(LightningDataModule):
         negatives: int = 0,
     ) -> None:
         super().__init__()
-        for name, given in (("order", order), ("train_order", train_order or order)):
-            if given not in ("random", "time"):
-                raise InputError(f"data.{name} {given!r}: give 'random' or 'time'")
-        if tasks not in ("users", "items"):
-            raise InputError(f"data.tasks {tasks!r}: give 'users' or 'items'")
+        _require_word("order", order, "random", "time")
+        _require_word("train_order", train_order or order, "random", "time")
+        _require_word("tasks", tasks, "users", "items")
         if eval_support is None and eval_query is None and scenario.new:
             raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
         at_least(1, data__train_query=train_query, data__eval_query=eval_query)
@@ -92,11 +90,8 @@ class EpisodeDataModule(LightningDataModule):
         in_time = order == "time" or scenario.by == "time"
         if in_time or train_order == "time":
             _require_times(ratings, test_draws if in_time else 1)
-        if negatives and ratings.scale != (0, 1):
-            raise InputError(
-                f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
-                f"{list(ratings.scale)}; give clicks, as metarec.data.sources.clicks makes them"
-            )
+        if negatives:
+            _require_clicks(ratings, negatives)
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
         self.given, self.ratings = ratings, ratings if tasks == "users" else swapped(ratings)
@@ -221,6 +216,21 @@ class EpisodeDataModule(LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _require_word(name: str, given: str, first: str, second: str) -> None:
+    """Refuse any but two words."""
+    if given not in (first, second):
+        raise InputError(f"data.{name} {given!r}: give {first!r} or {second!r}")
+
+
+def _require_clicks(ratings: Ratings, negatives: int) -> None:
+    """Refuse negatives beside ratings that are no clicks."""
+    if ratings.scale != (0, 1):
+        raise InputError(
+            f"data.negatives {negatives}: a negative is a rating of 0, and {ratings.name} has ratings in "
+            f"{list(ratings.scale)}; give clicks, as metarec.data.sources.clicks makes them"
+        )
 
 
 def _require_times(ratings: Ratings, test_draws: int) -> None:

@@ -39,6 +39,15 @@ class FeatureTable:
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lists: dict[str, IntArray] = field(default_factory=dict)
 
+    def at(self, rows: IntArray) -> "FeatureTable":
+        """The attributes of some rows, in that order; a row may come again."""
+        return dataclasses.replace(
+            self,
+            categorical={name: codes[rows] for name, codes in self.categorical.items()},
+            multi_hot={name: matrix[rows] for name, matrix in self.multi_hot.items()},
+            lists={name: codes[rows] for name, codes in self.lists.items()},
+        )
+
     @property
     def schema(self) -> dict[str, dict[str, int]]:
         """How many codes or columns each attribute has, and the length of lists if there are any, as plain numbers."""

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 
 from metarec.data.newcomers import listed
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import Ratings, derived
 from metarec.errors import InputError, at_least
 
 
@@ -38,7 +38,7 @@ def active_users(ratings: Ratings, fewest: int = 1, most: int | None = None) -> 
         ratings.at(kept),
         name=f"{ratings.name}-active",
         source=f"{ratings.source}; users with {fewest} to {most or 'any number of'} ratings: {len(kept)} ratings",
-        digest=hashlib.sha256(f"active {fewest} {most} {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "active", fewest, most),
     )
 
 
@@ -69,7 +69,7 @@ def likes(ratings: Ratings, threshold: float = 4.0) -> Ratings:
         source=f"{ratings.source}; likes: the {int(liked.sum())} of {len(ratings)} ratings >= {threshold:g}",
         rating=liked.astype(np.float32),
         scale=(0.0, 1.0),
-        digest=hashlib.sha256(f"likes {float(threshold)} {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "likes", float(threshold)),
     )
 
 
@@ -99,5 +99,5 @@ def without_listed(ratings: Ratings, users: str | None = None, items: str | None
         ratings.at(np.flatnonzero(kept)),
         name=f"{ratings.name}-without",
         source=f"{ratings.source}; without listed users and items: {int(kept.sum())} of {len(ratings)} ratings",
-        digest=hashlib.sha256(f"without {content} {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "without", content),
     )

@@ -1,11 +1,10 @@
 """Tasks by time: a user's history cut into consecutive windows, each a task of its own."""
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
-from metarec.data.ratings import BoolArray, FeatureTable, IntArray, Ratings
+from metarec.data.ratings import BoolArray, IntArray, Ratings, derived
 from metarec.errors import InputError
 
 
@@ -48,10 +47,10 @@ def windows(ratings: Ratings, count: int | None = None, gap: int | None = None) 
         user=window,
         user_ids=_ids(ratings, person),
         user_titles=(),
-        user_features=_rows_of(ratings.user_features, person),
+        user_features=ratings.user_features.at(person),
         person=person,
         people=ratings.user_ids,
-        digest=hashlib.sha256(f"windows {count} {gap} {ratings.digest}".encode()).hexdigest(),
+        digest=derived(ratings.digest, "windows", count, gap),
     )
 
 
@@ -75,13 +74,3 @@ def _ids(ratings: Ratings, person: IntArray) -> tuple[str, ...]:
         f"{ratings.user_ids[row]}#{which}" for row, which in zip(person[1:].tolist(), number[1:].tolist(), strict=True)
     )
     return ("", *names)
-
-
-def _rows_of(features: FeatureTable, rows: IntArray) -> FeatureTable:
-    """The attributes of some rows, in that order."""
-    return FeatureTable(
-        categorical={name: codes[rows] for name, codes in features.categorical.items()},
-        multi_hot={name: matrix[rows] for name, matrix in features.multi_hot.items()},
-        values=features.values,
-        lists={name: codes[rows] for name, codes in features.lists.items()},
-    )

@@ -14,6 +14,7 @@ from metarec.algorithms.base import Algorithm
 from metarec.data.shots import ShotEpisodes, nested, shot_sizes
 from metarec.data.tasks import TaskBatch
 from metarec.files import replacing, write_json
+from metarec.judging import adapted
 from metarec.k_shot import figure
 from metarec.k_shot.summary import Curve, as_plain, curve, of_users, plain
 from metarec.metrics.base import TaskMetric
@@ -125,10 +126,7 @@ def predictions(
         rows: rows that a rating takes: 1 and its negatives.
     """
     for k in shots:
-        if k == 0:
-            yield 0, algorithm.predict({}, batch.task, batch.query.item)
-        else:
-            yield k, algorithm.adapted(batch.task, nested(batch.support, k, rows), batch.query.item)
+        yield k, adapted(algorithm, batch._replace(support=nested(batch.support, k, rows)))
 
 
 def _metrics(module: Any) -> list[TaskMetric]:

@@ -10,13 +10,7 @@ from metarec.messages import one_of
 from metarec.metrics import functional
 from metarec.metrics.base import TaskMetric
 from metarec.metrics.functional import Gain
-from metarec.metrics.top import (
-    AveragePrecisionPerTask,
-    HitRatePerTask,
-    PrecisionPerTask,
-    RecallPerTask,
-    ReciprocalRankPerTask,
-)
+from metarec.metrics.top import MEASURES, TopPerTask
 
 Feedback = Literal["ratings", "clicks"]
 """What users leave behind: ratings on a scale, or clicks, which say nothing of the items without one."""
@@ -230,10 +224,6 @@ def rating_metrics(k: int = 5, relevant: float = 4.0) -> dict[str, TaskMetric]:
         MeanSquaredErrorPerTask(),
         NDCGPerTask(k, "linear"),
         NDCGPerTask(k, "exponential"),
-        PrecisionPerTask(k, relevant),
-        RecallPerTask(k, relevant),
-        HitRatePerTask(k, relevant),
-        ReciprocalRankPerTask(k, relevant),
-        AveragePrecisionPerTask(k, relevant),
+        *(TopPerTask(measure, k, relevant) for measure in MEASURES),
     ]
     return {metric.name: metric for metric in metrics}

@@ -198,6 +198,7 @@ def test_picture_and_weights_and_biases(ratings: Ratings, tmp_path: Path) -> Non
     logger = wandb_logger(save_dir=str(tmp_path))
     trainer = trainer_of(tmp_path, callbacks=[KShotCurve(SHOTS), RunFolder()], logger=logger)
     trainer.test(baseline(ratings), datamodule=data_of(ratings), verbose=False)
+    wandb.finish()
     wandb.teardown()
     assert (tmp_path / "k_shot.png").read_bytes().startswith(b"\x89PNG")
     [path] = tmp_path.rglob("*.wandb")

@@ -70,6 +70,7 @@ def test_a_trained_model_streams_from_its_run_folder(tmp_path: Path) -> None:
     best = tmp_path / "checkpoints" / "best.ckpt"
     again = [f"-c={tmp_path / 'config.yaml'}", "-c=configs/logger/wandb.yaml", f"--ckpt_path={best}"]
     cli.main(["stream", *again])
+    wandb.finish()
     wandb.teardown()  # waits for W&B's own process, which writes the file
     found = json.loads((tmp_path / "stream.json").read_text())
     assert list(found["modes"]) == ["zero_shot", "reset", "continue", "window", "decay"]
