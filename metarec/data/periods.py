@@ -37,10 +37,10 @@ class Period(Scenario):
         periods: how many periods, at least 2.
         period: t, the last one that may be learned from, from 1 to `periods` - 1; the next one is tested.
         train: `first`, `last` or `all`.
-        by: `ratings` gives each period equally many, up to ties, which stay together in the later one; `months` gives
+        cut: `ratings` gives each period equally many, up to ties, which stay together in the later one; `months` gives
             each as many whole calendar months (UTC), the earlier ones one more where they do not come out even.
         val_fraction: share of a period's ratings, its latest, that validate; ties as above.
-        seed: of the order of tasks' ratings where `data.order` is random; the split has no chance in it.
+        seed: has no part in the split; of the order of training ratings where `data.train_order` is random.
         min_ratings: a validation or test task with fewer ratings in its period is left out and counted.
         max_ratings: a validation or test task with more is left out and counted; null: no limit.
         train_min_ratings: the same for training tasks.
@@ -51,6 +51,7 @@ class Period(Scenario):
     """
 
     new = ()
+    by = "time"
     only_seen = False
 
     def __init__(
@@ -58,7 +59,7 @@ class Period(Scenario):
         periods: int = 6,
         period: int = 1,
         train: Train = "all",
-        by: Cut = "ratings",
+        cut: Cut = "ratings",
         val_fraction: float = 0.2,
         seed: int = 0,
         min_ratings: int = 2,
@@ -70,10 +71,10 @@ class Period(Scenario):
         at_least(2, periods=periods)
         if not 1 <= period < periods:
             raise InputError(f"period {period} of {periods}: the next one is tested; give 1 to {periods - 1}")
-        for name, value, known in (("train", train, ("first", "last", "all")), ("by", by, ("ratings", "months"))):
+        for name, value, known in (("train", train, ("first", "last", "all")), ("cut", cut, ("ratings", "months"))):
             if value not in known:
                 raise InputError(f"{name} {value!r}: give one of {', '.join(known)}")
-        self.periods, self.period, self.train, self.by = periods, period, train, by
+        self.periods, self.period, self.train, self.cut = periods, period, train, cut
         self.val_fraction = newcomers.checked_share(val_fraction)
 
     def __call__(self, ratings: Ratings, tasks: Tasks = "users") -> Split:
@@ -85,7 +86,7 @@ class Period(Scenario):
         """
         if ratings.person is not None:
             raise InputError(f"scenario Period: {ratings.name} has windows of histories as users; take plain ratings")
-        begins = starts_of(ratings, self.periods, self.by)
+        begins = starts_of(ratings, self.periods, self.cut)
         holds = _holds(ratings, begins, self.val_fraction)
         number = np.searchsorted(begins, ratings.time, side="right")  # period of each rating, from 1
         training = np.searchsorted(holds, ratings.time, side="right") + 1  # the first whose `last` has it, from 1
@@ -122,13 +123,13 @@ class Period(Scenario):
         return earlier
 
 
-def starts_of(ratings: Ratings, periods: int, by: Cut = "ratings") -> IntArray:
+def starts_of(ratings: Ratings, periods: int, cut: Cut = "ratings") -> IntArray:
     """When each period begins, in the unit of the data set's times, ascending, (periods,).
 
     Args:
         ratings: the data set.
         periods: how many.
-        by: equally many `ratings` in each, or whole calendar `months`.
+        cut: equally many `ratings` in each, or whole calendar `months`.
 
     Raises:
         InputError: the data set has no times, times tie so that a period would be empty, or there are fewer months
@@ -138,11 +139,11 @@ def starts_of(ratings: Ratings, periods: int, by: Cut = "ratings") -> IntArray:
         raise InputError(f"scenario Period: {ratings.name} has no times to cut at; take another scenario")
     ordered = np.sort(ratings.time)
     shares = np.arange(periods) * len(ordered) // periods
-    begins = _months(ratings, periods) if by == "months" else ordered[shares]
+    begins = _months(ratings, periods) if cut == "months" else ordered[shares]
     counts = np.diff(np.append(np.searchsorted(ordered, begins), len(ordered)))
     if (counts == 0).any() or (np.diff(begins) == 0).any():
         raise InputError(
-            f"scenario Period: {ratings.name} in {periods} periods by {by}: one would be empty; give fewer periods"
+            f"scenario Period: {ratings.name} in {periods} periods cut by {cut}: one would be empty; give fewer periods"
         )
     return begins
 
@@ -150,7 +151,7 @@ def starts_of(ratings: Ratings, periods: int, by: Cut = "ratings") -> IntArray:
 def _months(ratings: Ratings, periods: int) -> IntArray:
     """When periods of whole calendar months begin, in seconds since 1970, (periods,)."""
     if ratings.time.min() < EARLIEST:
-        raise InputError(f"scenario Period: the times of {ratings.name} are no seconds since 1970; give by: ratings")
+        raise InputError(f"scenario Period: the times of {ratings.name} are no seconds since 1970; give cut: ratings")
     first, last = (moment.astype("datetime64[s]").astype("datetime64[M]") for moment in _ends(ratings.time))
     months = np.arange(first, last + 1)
     if len(months) < periods:

@@ -49,15 +49,15 @@ def split_or_reject(scenario: Period, ratings: Ratings, tasks: Any = "users") ->
     ahead=st.integers(0, 4),
     low=st.integers(1, 4),
     tasks=st.sampled_from(["users", "items"]),
-    by=st.sampled_from(["ratings", "months"]),
+    cut=st.sampled_from(["ratings", "months"]),
 )
 def test_nothing_of_the_tested_period_or_later_is_learned_from(
-    train: Any, seed: int, times: int, periods: int, ahead: int, low: int, tasks: Any, by: Any
+    train: Any, seed: int, times: int, periods: int, ahead: int, low: int, tasks: Any, cut: Any
 ) -> None:
     ratings, period = tied(seed, times), 1 + ahead % (periods - 1)
-    split = split_or_reject(Period(periods, period, train, by, min_ratings=low, train_min_ratings=low), ratings, tasks)
+    split = split_or_reject(Period(periods, period, train, cut, min_ratings=low, train_min_ratings=low), ratings, tasks)
     audit_split(ratings, split)
-    begins = starts_of(ratings, periods, by)
+    begins = starts_of(ratings, periods, cut)
     assert ratings.time[split.known].max() < split.starts[0] <= ratings.time[split.val].min()
     assert ratings.time[split.val].max() < begins[1 if train == "first" else period] <= split.starts[1]
     assert split.starts[1] == begins[period] <= ratings.time[split.test].min()
@@ -183,7 +183,7 @@ def test_tasks_adapt_to_the_earliest_ratings_of_the_tested_period(ratings: Ratin
         ({"period": 0}, "period 0 of 6"),
         ({"periods": 1}, "periods"),
         ({"train": "frozen"}, "train 'frozen': give one of first, last, all"),
-        ({"by": "weeks"}, "by 'weeks': give one of ratings, months"),
+        ({"cut": "weeks"}, "cut 'weeks': give one of ratings, months"),
         ({"val_fraction": 0.0}, "val_fraction 0.0"),
     ],
 )
@@ -197,8 +197,8 @@ def test_wrong_options(options: dict[str, Any], words: str) -> None:
     [
         ([0], {}, "has no times"),
         ([5, 6], {}, "one would be empty; give fewer periods"),
-        ([5, 6], {"by": "months"}, "are no seconds since 1970; give by: ratings"),
-        ([874_724_710, 874_724_711], {"by": "months"}, "spans 1 months, too few for 6 periods"),
+        ([5, 6], {"cut": "months"}, "are no seconds since 1970; give cut: ratings"),
+        ([874_724_710, 874_724_711], {"cut": "months"}, "spans 1 months, too few for 6 periods"),
     ],
 )
 def test_data_that_cannot_be_cut(ratings: Ratings, times: list[int], options: dict[str, Any], words: str) -> None:
