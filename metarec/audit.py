@@ -80,7 +80,8 @@ def _audit_people(ratings: Ratings, split: Split) -> None:
     """Refuse people with windows of their history in two stages."""
     if ratings.person is None:
         return
-    met = {stage: ratings.person[ratings.user[getattr(split, stage)]] for stage in ("known", "val", "test")}
+    rows = {"train": split.known, "val": split.val, "test": split.test}
+    met = {stage: ratings.person[ratings.user[own]] for stage, own in rows.items()}
     for first, second in itertools.combinations(met, 2):
         _refuse(np.isin(np.unique(met[first]), met[second]), f"people have windows in {first} and {second}")
 

@@ -71,6 +71,32 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in saved.items())
 
 
+@pytest.mark.usefixtures("movielens")
+def test_training_goes_on_from_the_weights_of_an_earlier_period(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = ["base", "data/movielens-100k", "scenario/period", "net/neumf", "algorithm/fomaml"]
+
+    def fit(name: str, *options: str) -> Path:
+        folder, short = tmp_path / name, ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+        layered = [f"-c=configs/{layer}.yaml" for layer in layers]
+        cli.main(["fit", *layered, *QUIET[:2], *short, f"--trainer.default_root_dir={folder}", *options])
+        return folder / "checkpoints" / "best.ckpt"
+
+    still = "--model.optimizer.init_args.lr=0"
+    later = [f"--data.scenario.init_args.{option}" for option in ("period=2", "train=last")]
+    first = fit("first")
+    apart, on = fit("apart", *later, still), fit("on", *later, still, f"--start_from={first}")
+    weights, begun, gone_on = (torch.load(path, weights_only=True)["state_dict"] for path in (first, apart, on))
+    prior = "algorithm.net.decoder.user_prior"
+    assert torch.equal(gone_on[prior], weights[prior])
+    assert not torch.equal(begun[prior], weights[prior])
+    assert yaml.safe_load((tmp_path / "on" / "config.yaml").read_text())["start_from"] == str(first)
+    with pytest.raises(SystemExit):
+        fit("back", f"--start_from={on}")
+    assert "may have seen what validates here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("algorithm", ["meta_emb", "mwuf"])
 def test_new_items_are_the_tasks_where_the_fragment_of_the_data_swaps(
     algorithm: str, tmp_path: Path, movielens: Ratings
