@@ -16,12 +16,12 @@ def described(name: str, real: Callable[[str], str], *options: str) -> stages.Nu
     where = {"douban": "douban-book", "100k": "ml-100k"}
     folder = Path(real(next((data for word, data in where.items() if word in name), "ml-1m")))
     fragment = (PROTOCOLS / f"{name}.yaml").read_text()
-    nested = "transforms" in fragment
-    path = f"--data.ratings.init_args{'.ratings.init_args' if nested else ''}.path={folder}"
+    reader = "--data.ratings.init_args" + ".ratings.init_args" * fragment.count("transforms")
+    path = f"{reader}.path={folder}"
     lists = [
         f"--data.scenario.init_args.{kind}={folder}/splits/{name.split('-')[0]}_{kind}.txt"
         for kind in ("new_users", "new_items")
-        if kind in fragment
+        if f" {kind}:" in fragment
     ]
     return stages.describe(configured.data_of(["-c", str(PROTOCOLS / f"{name}.yaml"), path, *lists, *options]))
 
@@ -36,6 +36,12 @@ def test_melu_counts(real: Callable[[str], str]) -> None:
     users = stages.describe(configured.data_of([*MELU, f"--data.ratings.init_args.path={folder}", *lists]))
     assert users["train"]["tasks"] + users["val"]["tasks"] == 2653
     assert users["test"]["tasks"] == 668
+    listed = [
+        f"--data.ratings.init_args.ratings.init_args.{k}={folder}/splits/melu_new_{k}.txt" for k in ("users", "items")
+    ]
+    warm = described("melu-warm", real, *listed)
+    assert (warm["train"]["tasks"], warm["test"]["tasks"]) == (2653, 2653)
+    assert warm["test"]["new_users"] == warm["test"]["new_items"] == 0
     assert described("melu-item-cold", real)["test"]["tasks"] == 2863
     assert described("melu-user-item-cold", real)["test"]["tasks"] == 723
 
