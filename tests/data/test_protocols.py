@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metarec import configured, stages
@@ -74,6 +75,26 @@ def test_metahin_counts(name: str, tasks: int, real: Callable[[str], str]) -> No
     for side in ("user", "item"):
         if f"{side}-" in name:
             assert numbers["test"][f"known_{side}s"] == 0
+
+
+def test_metahin_warm_counts(real: Callable[[str], str]) -> None:
+    """The published pairs, counted with numpy alone; 2,749 training tasks, as the authors' own notebook prints.
+
+    It is data/movielens/MovieLensProcessor.ipynb of github.com/rootlu/MetaHIN.
+    """
+    folder = Path(real("ml-1m"))
+    pairs = f"--data.scenario.init_args.pairs={folder}/splits/metahin_warm_test.csv.gz"
+    numbers = described("metahin-warm", real, pairs)
+    user, _ = np.loadtxt(folder / "splits/metahin_warm_test.csv.gz", dtype=int, delimiter=",", skiprows=1).T
+    count = np.unique(user, return_counts=True)[1]
+    kept = (count >= 13) & (count <= 100)
+    assert (len(user), len(count), int(kept.sum()), int(count[kept].sum())) == (65_040, 4_583, 1_636, 47_884)
+    assert (numbers["test"]["tasks"], numbers["test"]["ratings"]) == (kept.sum(), count[kept].sum())
+    assert numbers["test"]["query"] == [10, 10.0, 10]
+    assert numbers["train"]["tasks"] + numbers["val"]["tasks"] == 2749
+    assert numbers["val"]["tasks"] == 275
+    left = numbers["left_out"]
+    assert left["test users with too few ratings"] + left["test users with too many ratings"] == (~kept).sum()
 
 
 def test_tanp_counts(real: Callable[[str], str]) -> None:
