@@ -53,8 +53,7 @@ def lists(module: MetaModule, data: object, items: np.ndarray, relevant: float) 
     for batch in data.test_dataloader():
         for number in range(len(batch.task)):
             one = alone(batch, number)
-            support = zip(one.support.item[0].tolist(), one.support.rating[0].tolist(), strict=True)
-            seen = {i for i, r in support if r or not data.negatives} | known(data, int(one.task))
+            seen = {*one.support.item[0].tolist()[:: 1 + data.negatives]} | known(data, int(one.task))
             good = set(one.query.item[0][one.query.rating[0] >= relevant].tolist())
             free = np.array([item for item in items if item not in seen])
             for mode in ("zero_shot", "adapted"):
@@ -324,12 +323,15 @@ def test_a_catalogue_without_what_is_asked_for_is_refused(ratings: Ratings, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_dislikes_of_the_data_are_seen(ratings: Ratings, tmp_path: Path) -> None:
-    """A row of rating 0 is a sampled negative only where negatives are sampled."""
-    data = data_of(likes(ratings))
+@pytest.mark.parametrize("negatives", [0, 3])
+def test_dislikes_of_the_data_are_seen(tmp_path: Path, negatives: int) -> None:
+    """A row of rating 0 is a sampled negative only where it was sampled."""
+    ratings = likes(synthetic_ratings(items=60))
+    scenario = UserCold((0.5, 0.2, 0.3), min_ratings=8, max_ratings=50, train_max_ratings=50)
+    data = EpisodeDataModule(ratings, scenario, eval_support=4, negatives=negatives)
     module = MetaModule(data.schema, NoNet, Popularity, feedback="clicks")
     table, _ = judged(tmp_path, module, data, FullCatalogue([K]))
-    disliked = torch.cat([((b.support.rating == 0) & b.support.mask).sum(1) for b in data.test_dataloader()])
+    disliked = torch.cat([(b.support.rating[:, :: 1 + negatives] == 0).sum(1) for b in data.test_dataloader()])
     assert (disliked > 0).any()
     candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
     np.testing.assert_allclose(candidates, len(data.train_tasks.item.unique()) - 4)

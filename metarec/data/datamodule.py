@@ -50,9 +50,10 @@ class EpisodeDataModule(LightningDataModule):
         num_workers: processes that draw training episodes; 0 is fastest for packed tasks.
         length_sorted: fill each training batch with tasks of similar support length, out of some 12 batches drawn
             together. Less padding, so faster; but tasks with few and with many ratings no longer meet in a batch.
-        negatives: how many items without a click of its user each click of an episode brings along as rows of rating
-            0, see `metarec.data.negatives`; sizes of support and query sets count clicks. 0: none. Training draws them
-            anew in each episode; a validation or test user's are fixed by the scenario's seed.
+        negatives: how many items that its user has no rating of each rating of an episode brings along as rows of
+            rating 0, see `metarec.data.negatives`; sizes of support and query sets do not count them. 0: none. Of likes
+            and dislikes, both kinds bring them, and neither is ever drawn. Training draws them anew in each episode; a
+            validation or test user's are fixed by the scenario's seed.
 
     Raises:
         InputError: a number is out of range, negatives are asked for beside ratings that are no clicks, or an order in
@@ -150,10 +151,10 @@ class EpisodeDataModule(LightningDataModule):
     def test_digest(self) -> str:
         """SHA-256 of the test episodes: who is tested, on which rows and negatives, adapted to which."""
         content = hashlib.sha256(repr((self.eval_sizes, self.shuffle)).encode())
-        if self.negatives:
-            content.update(
-                repr((self.negatives, self.scenario.seed)).encode() + self._offered(self.test_tasks).tobytes()
-            )
+        negatives = self._negatives(self.test_tasks, "test")
+        if negatives is not None:
+            content.update(repr((self.negatives, self.scenario.seed)).encode() + negatives.catalogue.tobytes())
+            content.update(negatives.elsewhere.tobytes())
         for column in self.test_tasks:
             content.update(b"" if column is None else column.numpy().tobytes())
         return content.hexdigest()
@@ -203,7 +204,9 @@ class EpisodeDataModule(LightningDataModule):
         """What draws the negatives of the tasks' episodes, if there are to be any."""
         if not self.negatives:
             return None
-        return Negatives(tasks, self.catalogue if stage == "training" else self._offered(tasks), self.negatives, stage)
+        offered = self.catalogue if stage == "training" else self._offered(tasks)
+        known = None if tasks is self.known_tasks else self.known_tasks
+        return Negatives(tasks, offered, self.negatives, stage, known)
 
     def _offered(self, tasks: PackedTasks) -> IntArray:
         """What negatives of validation or test tasks are drawn from: new items where items are new, else known ones."""
