@@ -95,8 +95,7 @@ class EpisodeDataModule(LightningDataModule):
             _require_clicks(ratings, negatives)
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
-        self.given, self.ratings = ratings, ratings if tasks == "users" else swapped(ratings)
-        self.scenario, self.tasks = scenario, tasks
+        self.given, self.scenario, self.tasks = ratings, scenario, tasks
         self.shuffle, self.train_shuffle = not in_time, (train_order or order) == "random"
         self.train_sizes = EpisodeSizes(*train_support, train_query)
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
@@ -113,6 +112,12 @@ class EpisodeDataModule(LightningDataModule):
     def split(self) -> Split:
         """The scenario's split of the ratings."""
         return self.scenario(self.given, self.tasks)
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """The data set, users being whose tasks they are; a scale and ranges that nobody gave are those of training."""
+        settled = self.given.settled(self.split.known) if self.given.unsettled else self.given
+        return settled if self.tasks == "users" else swapped(settled)
 
     @cached_property
     def known(self) -> Ratings:
