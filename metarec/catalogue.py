@@ -11,9 +11,10 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch, pack
 from metarec.errors import InputError, at_least
+from metarec.judging import Columns
 from metarec.metrics import catalogue, ranks
 from metarec.metrics.ranks import Ranks
-from metarec.module import MODES, Columns
+from metarec.module import MODES
 from metarec.nets.base import NoNet
 from metarec.recommend import ItemIndex, score_all
 
