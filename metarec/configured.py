@@ -9,7 +9,8 @@ from metarec.catalogue import FullCatalogue, names
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.unseen import PARTS
-from metarec.metrics.collection import metrics_apart, metrics_of
+from metarec.metrics.collection import metrics_apart
+from metarec.metrics.named import all_metrics
 from metarec.training import Parser, check_layers
 
 
@@ -58,5 +59,5 @@ def measured(config: dict[str, Any]) -> list[str]:
     for callback in config["trainer"]["callbacks"] or []:
         if callback["class_path"] == f"{FullCatalogue.__module__}.{FullCatalogue.__name__}":
             found += names(callback["init_args"]["k"])
-    own = metrics_of(model["feedback"], model["ndcg_at"], model["relevant"])
+    own = all_metrics(model["feedback"], model["ndcg_at"], model["relevant"], model["more_metrics"])
     return [*own, *metrics_apart(model["feedback"], PARTS), *found]

@@ -1,6 +1,6 @@
 """MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +20,8 @@ from metarec.data.unseen import PARTS, parts
 from metarec.errors import DivergedError, InputError, at_least
 from metarec.judging import Columns, adapted, judged, seconds_alone
 from metarec.metrics.base import TaskMetric
-from metarec.metrics.collection import Feedback, as_modules, metrics_apart, metrics_of, require_negatives
+from metarec.metrics.collection import Feedback, as_modules, metrics_apart, require_negatives
+from metarec.metrics.named import all_metrics
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, decay_groups, require_rows
 
@@ -43,6 +44,9 @@ class MetaModule(LightningModule):
         feedback: what is judged: `ratings`, by errors and ranks; `clicks` among negatives of the data, by AUC alone.
         relevant: lowest rating of a relevant item, for all of these but nDCG. The default suits ratings of 1 to 5; on
             any other scale, set it: where no rating reaches it, no user has a value.
+        more_metrics: further metrics by name, such as `ndcg_exp@10`, `ndcg_binary@5`, `precision_top5@5` (the five
+            largest ratings are relevant) or `precision_values@5` (values of ratings are matched), see
+            `metarec.metrics.named`.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class MetaModule(LightningModule):
         ndcg_at: int = 5,
         feedback: Feedback = "ratings",
         relevant: float = 4.0,
+        more_metrics: Sequence[str] = (),
     ) -> None:
         super().__init__()
         at_least(1, model__ndcg_at=ndcg_at)
@@ -66,7 +71,9 @@ class MetaModule(LightningModule):
         self.make_optimizer: OptimizerCallable = lambda parameters: optimizer(parameters)
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
         self.feedback, self.relevant = feedback, relevant
-        self.metrics = nn.ModuleDict({mode: as_modules(metrics_of(feedback, ndcg_at, relevant)) for mode in MODES})
+        self.metrics = nn.ModuleDict(
+            {mode: as_modules(all_metrics(feedback, ndcg_at, relevant, more_metrics)) for mode in MODES}
+        )
         self.apart = nn.ModuleDict({mode: as_modules(metrics_apart(feedback, PARTS)) for mode in MODES})
         self.parts: Columns = {}
         """By part of the query ratings that a test judges apart, which items belong to it, (items,)."""

@@ -11,7 +11,7 @@ from metarec.messages import one_of
 from metarec.metrics import functional
 from metarec.metrics.base import TaskMetric
 from metarec.metrics.functional import Gain
-from metarec.metrics.top import MEASURES, TopPerTask
+from metarec.metrics.top import IN_TABLES, TopPerTask
 
 Feedback = Literal["ratings", "clicks"]
 """What users leave behind: ratings on a scale, or clicks, which say nothing of the items without one."""
@@ -257,6 +257,6 @@ def rating_metrics(k: int = 5, relevant: float = 4.0) -> dict[str, TaskMetric]:
         MeanSquaredErrorPerTask(),
         NDCGPerTask(k, "linear"),
         NDCGPerTask(k, "exponential"),
-        *(TopPerTask(measure, k, relevant) for measure in MEASURES),
+        *(TopPerTask(measure, k, relevant) for measure in IN_TABLES),
     ]
     return {metric.name: metric for metric in metrics}
