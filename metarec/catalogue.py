@@ -161,6 +161,11 @@ def names(k: Sequence[int]) -> list[str]:
     return [f"full_{name}@{cut}" for cut in k for name in METRICS] + [f"novelty@{cut}" for cut in k]
 
 
+def names_of_runs(k: Sequence[int]) -> list[str]:
+    """The metrics of which `FullCatalogue` gives a run one value, over all of its users."""
+    return [f"coverage@{cut}" for cut in k]
+
+
 class Catalogue:
     """What all test users share, and how a batch of them is judged.
 

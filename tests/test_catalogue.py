@@ -13,7 +13,7 @@ from metarec import catalogue, configured, experiment, training
 from metarec.baselines.means import GlobalMean, ItemMean
 from metarec.baselines.popularity import Popularity
 from metarec.callbacks import BestCheckpoint
-from metarec.catalogue import FullCatalogue, names
+from metarec.catalogue import FullCatalogue, names, names_of_runs
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import ItemCold, UserCold
@@ -100,6 +100,7 @@ def test_ranks_are_those_of_sorted_lists(
         assert metrics[f"test/{column}"] == pytest.approx(table[column].mean(), abs=1e-6)
         gain = table[column].mean() - table[f"zero_shot/full_{name}@{K}"].mean()
         assert metrics[f"test/gain/full_{name}@{K}"] == pytest.approx(gain, abs=1e-6)
+    assert {f"test/adapted/{name}" for name in names_of_runs([K])} <= set(metrics)
     for mode in ("zero_shot", "adapted"):
         tops = [order[:K] for modes in own.values() for _, order in [modes[mode]]]
         assert metrics[f"test/{mode}/coverage@{K}"] == pytest.approx(len(np.unique(tops)) / len(items), abs=1e-6)
@@ -244,8 +245,8 @@ def test_tables_may_list_them_where_the_callback_is_there() -> None:
     jobs = experiment.expand(with_it, Path("results"), methods=["item-mean"])
     experiment.check(with_it, jobs)
     known = configured.measured(training.parse(jobs[0].command))
-    assert set(names([10, 20])) <= set(known)
-    assert all(higher_is_better(name) for name in names([10, 20]))
+    assert {*names([10, 20]), *names_of_runs([10, 20])} <= set(known)
+    assert all(higher_is_better(name) for name in [*names([10, 20]), *names_of_runs([10, 20])])
 
 
 def test_a_larger_catalogue_and_another_way_to_adapt_agree_with_lists(tmp_path: Path) -> None:
