@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from tests.conftest import synthetic_ratings
 from tests.metrics.test_ranking import plainly
 from tests.test_clicks import click_data, click_module
 from tests.test_module import data_of, module_of, trainer_of
+from tests.test_training import LAYERS
 
 K = 3
 COMMAND = Path("configs/evaluation/full_catalogue.yaml")
@@ -334,3 +337,40 @@ def test_dislikes_of_the_data_are_seen(ratings: Ratings, tmp_path: Path) -> None
     assert (disliked > 0).any()
     candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
     np.testing.assert_allclose(candidates, len(data.train_tasks.item.unique()) - 4)
+
+
+def in_processes(ranks: int, folder: Path, users: float) -> subprocess.CompletedProcess:
+    """A test over the full catalogue of MovieLens 100K, of this share of its users, in so many processes."""
+    layers = [*LAYERS[:3], "-c=configs/baseline/item_user_bias.yaml", f"-c={COMMAND}"]
+    options = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--data.eval_batch_size=7"]
+    options += [f"--data.scenario.init_args.fractions=[{1 - 2 * users},{users},{users}]"]
+    options += ["--trainer.strategy=ddp", f"--trainer.devices={ranks}"] if ranks > 1 else []
+    arguments = [sys.executable, "-m", "metarec", "test", *layers, *options, f"--trainer.default_root_dir={folder}"]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("movielens")
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    """Of an odd number of users in several batches: the same row a user, the same means, the same coverage."""
+    tables, means = [], []
+    for ranks in (1, 2):
+        done = in_processes(ranks, tmp_path / str(ranks), 0.041)
+        assert done.returncode == 0, done.stderr[-2000:]
+        tables.append(pd.read_parquet(tmp_path / str(ranks) / "per_task.parquet").drop(columns="seconds"))
+        means.append(json.loads((tmp_path / str(ranks) / "metrics.json").read_text())["metrics"])
+    assert len(tables[0]) == 39
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)
+    assert {"test/adapted/coverage@10", "test/zero_shot/coverage@20", "test/full_missing"} <= set(means[0])
+    assert means[0] == pytest.approx(means[1], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("movielens")
+def test_more_processes_than_users_are_refused(tmp_path: Path) -> None:
+    done = in_processes(2, tmp_path, 0.0015)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("metarec: error: ")]
+    assert lines
+    assert set(lines) == {"metarec: error: 1 test task(s) for 2 processes; give --trainer.devices=1 or fewer"}
+    assert not list(tmp_path.rglob("*.parquet"))
