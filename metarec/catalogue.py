@@ -11,9 +11,10 @@ from torch import Tensor
 from metarec.algorithms.base import Algorithm
 from metarec.data.tasks import PackedTasks, Rows, TaskBatch, pack, ratings_of
 from metarec.errors import InputError, at_least
+from metarec.judging import Columns
 from metarec.metrics import catalogue, ranks
 from metarec.metrics.ranks import Ranks
-from metarec.module import MODES, Columns
+from metarec.module import MODES
 from metarec.nets.base import NoNet
 from metarec.recommend import ItemIndex, score_all
 
@@ -158,6 +159,11 @@ class FullCatalogue(Callback):
 def names(k: Sequence[int]) -> list[str]:
     """The metrics that `FullCatalogue` gives every user, as tables name them."""
     return [f"full_{name}@{cut}" for cut in k for name in METRICS] + [f"novelty@{cut}" for cut in k]
+
+
+def names_of_runs(k: Sequence[int]) -> list[str]:
+    """The metrics of which `FullCatalogue` gives a run one value, over all of its users."""
+    return [f"coverage@{cut}" for cut in k]
 
 
 class Catalogue:

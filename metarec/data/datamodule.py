@@ -201,7 +201,9 @@ class EpisodeDataModule(LightningDataModule):
 
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
-        options = (self.eval_batch_size, self.shuffle, *self._ranks())
+        rank, ranks = self._ranks()
+        _require_one_each(len(tasks.task) // tasks.draws, ranks, stage)
+        options = (self.eval_batch_size, self.shuffle, rank, ranks)
         negatives = self._negatives(tasks, stage)
         return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
 
@@ -224,6 +226,12 @@ class EpisodeDataModule(LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _require_one_each(tasks: int, ranks: int, stage: str) -> None:
+    """Refuse more processes than tasks: one without any would have nothing to add to the means of the others."""
+    if tasks < ranks:
+        raise InputError(f"{tasks} {stage} task(s) for {ranks} processes; give --trainer.devices={tasks} or fewer")
 
 
 def _require_word(name: str, given: str, first: str, second: str) -> None:

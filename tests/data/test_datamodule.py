@@ -56,6 +56,18 @@ def test_every_test_user_is_drawn_as_often_and_others_once(ratings: Ratings) -> 
     assert not same(both.support.item[::2], both.support.item[1::2])
 
 
+def test_every_process_has_a_user_to_judge(ratings: Ratings, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = EpisodeDataModule(ratings, UserCold(min_ratings=8), eval_support=5, test_draws=3)
+    users = len(data.test_tasks.task) // 3
+    monkeypatch.setattr(data, "_ranks", lambda: (users - 1, users))
+    assert [len(batch.task) for batch in data.test_dataloader()] == [3]
+    monkeypatch.setattr(data, "_ranks", lambda: (0, users + 1))
+    with pytest.raises(
+        InputError, match=f"{users} test task.* for {users + 1} processes; give --trainer.devices={users}"
+    ):
+        data.test_dataloader()
+
+
 def test_there_is_no_order_in_time_without_times(ratings: Ratings) -> None:
     timeless = dataclasses.replace(ratings, time=np.zeros_like(ratings.time))
     assert len(EpisodeDataModule(timeless, UserCold(min_ratings=8)).test_tasks.task)
