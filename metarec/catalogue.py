@@ -252,7 +252,7 @@ class Catalogue:
 def _known(data: Any) -> PackedTasks:
     """The ratings known before the test, a task a user: of training, and whatever else the test may adapt to."""
     support = data.split.support.get("test")
-    return data.train_tasks if support is None else pack(data.ratings, np.union1d(data.split.train, support))
+    return data.known_tasks if support is None else pack(data.ratings, np.union1d(data.split.known, support))
 
 
 def _means(

@@ -75,10 +75,12 @@ class MetaModule(LightningModule):
             {mode: as_modules(all_metrics(feedback, ndcg_at, relevant, more_metrics)) for mode in MODES}
         )
         self.apart = nn.ModuleDict({mode: as_modules(metrics_apart(feedback, PARTS)) for mode in MODES})
-        self.parts: Columns = {}
+        self.parts: dict[str, Tensor] = {}
         """By part of the query ratings that a test judges apart, which items belong to it, (items,)."""
         self.per_task: list[Columns] = []
         self.losses: list[Tensor] = []
+        self.begins_with: str | None = None
+        """The checkpoint whose parameters the first step finds, where training goes on from some."""
         self.weights: dict[str, int] = {}
         """Epochs and steps that made the weights; empty: they are initial ones."""
 

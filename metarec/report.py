@@ -153,14 +153,21 @@ def _bare(method: str, metric: str, mean: float, difference: float, seeds: int) 
 
 def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Sequence[int]) -> Record:
     """Mean time over seeds of training, that of borrowed weights included, and of selecting steps and rate."""
-    chain = [method, experiment.methods[method].weights_from]
+    chain = _sources(experiment, method)
     summaries = [
-        [_summary(folder_of(results, name, seed)) for name in chain if name]
+        [_summary(folder_of(results, name, seed)) for name in chain]
         for seed in seeds
         if _done(folder_of(results, method, seed))
     ]
     seconds = [sum(s.get("fit_seconds", 0.0) + s.get("select_seconds", 0.0) for s in pair) for pair in summaries]
     return _bare(method, "fit_seconds", float(np.mean(seconds)) if seconds else math.nan, math.nan, len(seconds))
+
+
+def _sources(experiment: Experiment, method: str) -> list[str]:
+    """A method, the one whose weights it has, and so on."""
+    own = experiment.methods[method]
+    source = own.weights_from or own.starts_from
+    return [method, *(_sources(experiment, source) if source else [])]
 
 
 def _summary(folder: Path) -> Record:

@@ -203,6 +203,12 @@ def test_means_in_the_summary_do_not_replace_values_of_users(covered: Path) -> N
     assert report.records(EXPERIMENT, covered) == before
 
 
+def test_fit_seconds_count_the_training_that_was_gone_on_from(results: Path) -> None:
+    methods = {**EXPERIMENT.methods, "tuned": Method(starts_from="maml")}
+    rows = report.records(dataclasses.replace(EXPERIMENT, methods=methods), results)
+    assert pick(rows, "tuned", "fit_seconds")["mean"] == pytest.approx(23.0)
+
+
 def test_only_some_seeds(results: Path) -> None:
     assert pick(report.records(EXPERIMENT, results, [1]), "maml", "mae")["seeds"] == 1
 

@@ -92,6 +92,8 @@ def test_training_goes_on_from_the_weights_of_an_earlier_period(
     assert torch.equal(gone_on[prior], weights[prior])
     assert not torch.equal(begun[prior], weights[prior])
     assert yaml.safe_load((tmp_path / "on" / "config.yaml").read_text())["start_from"] == str(first)
+    first.rename(tmp_path / "moved.ckpt")  # what a test of the run does without
+    cli.main(["test", f"-c={tmp_path / 'on' / 'config.yaml'}", f"--ckpt_path={on}", *QUIET[:2]])
     with pytest.raises(SystemExit):
         fit("back", f"--start_from={on}")
     assert "may have seen what validates here" in capsys.readouterr().err

@@ -43,6 +43,8 @@ class ListedWarm(Scenario):
         train_max_ratings: the same for training tasks.
     """
 
+    new = ()
+
     def __init__(
         self,
         pairs: str,
@@ -101,7 +103,7 @@ def listed_pairs(path: str, ratings: Ratings) -> BoolArray:
         table.require(side, rows[side] > 0, "is not in the data set", "give pairs with the ids of its own files")
     listed = rows["user"] * len(ratings.item_ids) + rows["item"]
     rated = ratings.user * len(ratings.item_ids) + ratings.item
-    fault = f"is a pair with an item that {ratings.name} has no rating of"
+    fault = f"has not rated the item of this line in {ratings.name}"
     table.require("user", np.isin(listed, rated), fault, "give pairs out of the same data set")
     return np.isin(rated, listed)
 

@@ -19,6 +19,9 @@ BoolArray = npt.NDArray[np.bool_]
 CLICKS = (0.0, 1.0)
 """The scale of implicit feedback: ratings of 1, and 0 for what was not chosen."""
 
+EARLIEST = 10**8
+"""Times below are no seconds since 1970, but ranks or the like: they fall into no month."""
+
 UNKNOWN = ""
 """The attribute value of row 0 and of every value that is missing."""
 

@@ -184,12 +184,14 @@ def ratings_of(tasks: PackedTasks, users: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
-    """Refuse tasks that are too small for the episode sizes.
+    """Refuse tasks that are too small for the episode sizes, and sizes that say nothing of them.
 
     Raises:
         InputError: names how many tasks are too small, and the cure.
     """
     option = "train_min_ratings" if where == "training" else "min_ratings"
+    if tasks.query is None and sizes.low is None and sizes.query is None:
+        raise InputError("data.eval_support and data.eval_query are both null; give at least one of them")
     if tasks.query is None:
         small, needed, what = (
             tasks.lengths < sizes.needed,

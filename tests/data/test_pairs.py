@@ -104,7 +104,7 @@ def test_a_pair_that_is_no_rating(ratings: Ratings, tmp_path: Path) -> None:
     missing = next(item for item in range(1, 31) if item not in ratings.item[ratings.user == 1])
     path = tmp_path / "pairs.csv"
     path.write_text(f"user,item\nu1,i{ratings.item[0]}\nu1,i{missing}\n")
-    with pytest.raises(InputError, match=r"pairs\.csv:3: user 'u1' is a pair with an item that synthetic has no"):
+    with pytest.raises(InputError, match=r"pairs\.csv:3: user 'u1' has not rated the item of this line in synthetic"):
         listed_pairs(str(path), ratings)
 
 

@@ -228,6 +228,19 @@ def test_times_of_a_period_that_tie(ratings: Ratings) -> None:
         loose(periods=2)(dataclasses.replace(ratings, time=two))
 
 
+def test_ratings_of_the_last_period_may_tie(ratings: Ratings) -> None:
+    """It is tested alone, and so not cut once more."""
+    time = np.append(np.arange(len(ratings) // 2), np.full(len(ratings) - len(ratings) // 2, len(ratings)))
+    split = loose(periods=2)(dataclasses.replace(ratings, time=time))
+    assert len(split.test) == len(ratings) - len(ratings) // 2
+
+
+def test_sizes_that_say_nothing_are_refused(ratings: Ratings) -> None:
+    data = EpisodeDataModule(ratings, loose(periods=3), eval_support=None, eval_query=None)
+    with pytest.raises(InputError, match=r"data\.eval_support and data\.eval_query are both null"):
+        data.test_dataloader()
+
+
 def test_windows_are_refused(ratings: Ratings) -> None:
     with pytest.raises(InputError, match="windows of histories as users"):
         loose()(windows(ratings, count=5))
