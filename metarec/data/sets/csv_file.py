@@ -127,7 +127,7 @@ def _content(file: Rows, options: Options, lists: tuple[Listed | None, Listed | 
     """Read everything, and say what was found and done."""
     numbers = read_numbers(file, options, *(listed.ids if listed else [] for listed in lists))
     found = options.rating is not None and options.scale is None
-    notes = [f"scale {numbers.scale[0]:g} to {numbers.scale[1]:g} as found"] if found else []
+    notes = [f"scale {numbers.scale[0]:g} to {numbers.scale[1]:g} as found in the whole file"] if found else []
     warnings = [] if numbers.time is None else remarks(numbers.time, numbers.user, options.unit)
     numbers, left_out = without_repeats(file, numbers, options)
     notes += left_out
