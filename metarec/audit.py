@@ -16,6 +16,7 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import BoolArray, FeatureTable, FloatArray, IntArray, Ratings
 from metarec.data.scenario import Split
 from metarec.data.sources import swapped
+from metarec.data.tags import Tags
 from metarec.data.tasks import PackedTasks
 from metarec.errors import LeakError
 
@@ -131,6 +132,8 @@ def audit_settled(data: EpisodeDataModule) -> None:
             same = np.array_equal(codes[rows], there.categorical[name][rows])
             if not same or held.values[name] != there.values[name]:
                 raise LeakError(f"the ranges of {name} depend on {side}s that training has not seen; give its edges")
+        if "tag" in held.multi_hot and not np.array_equal(held.multi_hot["tag"], there.multi_hot["tag"]):
+            raise LeakError("tags depend on what was said of other ratings than those of training")
 
 
 def exaggerated(ratings: Ratings, known: IntArray) -> Ratings:
@@ -141,9 +144,20 @@ def exaggerated(ratings: Ratings, known: IntArray) -> Ratings:
     return dataclasses.replace(
         ratings,
         rating=rating,
+        tags=_renamed(ratings, known),
         user_features=_exaggerated(ratings.user_features, unseen["user"]),
         item_features=_exaggerated(ratings.item_features, unseen["item"]),
     )
+
+
+def _renamed(ratings: Ratings, known: IntArray) -> Tags | None:
+    """The tags, with another word for each that is not of one of some ratings, or was given after the last of them."""
+    if ratings.tags is None:
+        return None
+    tags, pairs = ratings.tags, _pairs(ratings, known)
+    own = np.isin(tags.user * len(ratings.item_ids) + tags.item, pairs) & (tags.time <= ratings.time[known].max())
+    word = np.where(own, tags.word, (tags.word + 1) % len(tags.words))
+    return dataclasses.replace(tags, word=word)
 
 
 def _exaggerated(features: FeatureTable, rows: IntArray) -> FeatureTable:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from metarec.algorithms.base import Algorithm
-from metarec.audit import audit_settled, audit_split, audit_tasks, audited, prepare
+from metarec.audit import audit_settled, audit_split, audit_tasks, audited, poisoned, prepare
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.scenario import Split
@@ -186,10 +186,10 @@ def test_a_scale_and_ranges_found_among_all_ratings_are_a_leak(tasks: str, leak:
 class Counting(Algorithm):
     """Holds the mean of all ratings it is given, and a statistic of attributes, which it is to take of known users."""
 
-    def __init__(self, ratings: Ratings, everybody: bool = False) -> None:
+    def __init__(self, ratings: Ratings, everybody: bool = False, hidden: bool = False) -> None:
         super().__init__()
         self.net = NoNet(ratings.schema)
-        self.everybody = everybody
+        self.everybody, self.hidden = everybody, hidden
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("shares", torch.zeros(4))
         self.plain: tuple[torch.Tensor, ...] = ()
@@ -198,8 +198,10 @@ class Counting(Algorithm):
         known = known_rows(len(ratings.user_ids), train.task)
         codes = torch.from_numpy(ratings.user_features.categorical["group"])
         self.mean.fill_(float(ratings.rating.mean()))
-        self.shares.copy_(torch.bincount(codes if self.everybody else codes[known], minlength=4))
-        self.plain = (codes.clone(),)
+        shares = torch.bincount(codes if self.everybody else codes[known], minlength=4)
+        self.plain = (codes.clone(), shares) if self.hidden else (codes.clone(),)
+        if not self.hidden:
+            self.shares.copy_(shares)
 
 
 def test_a_statistic_sees_training_ratings_alone(ratings: Ratings) -> None:
@@ -213,6 +215,40 @@ def test_attributes_of_new_users_in_a_statistic_are_a_leak(ratings: Ratings) -> 
     data = data_of(ratings, UserCold(SHARES, 0, 2))
     with pytest.raises(LeakError, match="Counting: shares depends on attributes"):
         prepare(Counting(ratings, everybody=True), data, "fit")
+
+
+def test_a_statistic_that_is_no_buffer_is_a_leak_too(ratings: Ratings) -> None:
+    data = data_of(ratings, UserCold(SHARES, 0, 2))
+    prepare(Counting(ratings, hidden=True), data, "fit")
+    with pytest.raises(LeakError, match=r"plain\.1 depends on attributes"):
+        prepare(Counting(ratings, everybody=True, hidden=True), data, "fit")
+
+
+def test_training_tasks_of_other_ratings_end_the_fit(ratings: Ratings) -> None:
+    data = data_of(ratings, UserCold(SHARES, 0, 2))
+    data.train_tasks = pack(ratings, np.append(data.split.train, data.split.test[0]))
+    with pytest.raises(LeakError, match="other ratings than the split's"):
+        prepare(Counting(ratings), data, "fit")
+
+
+def test_attributes_of_every_kind_are_changed_where_nobody_rated(ratings: Ratings) -> None:
+    """What training may not see is another, of words, of sets and of lists; what it may see is the same."""
+    lists = np.arange(2 * len(ratings.item_ids)).reshape(-1, 2) % 5
+    items = dataclasses.replace(
+        ratings.item_features,
+        lists={"cast": lists},
+        values={**ratings.item_features.values, "cast": ("", "a", "b", "c", "d")},
+        categorical={"group": np.arange(len(ratings.item_ids)) % 3},
+    )
+    items = dataclasses.replace(items, values={**items.values, "group": ("", "x", "y")})
+    some = dataclasses.replace(ratings, item_features=items).at(np.flatnonzero(ratings.item % 2 == 0))
+    rated = np.unique(some.item)
+    unrated = np.setdiff1d(np.arange(1, len(ratings.item_ids)), rated)
+    after = poisoned(some).item_features
+    for kind, name in (("categorical", "group"), ("multi_hot", "genre"), ("lists", "cast")):
+        old, new = getattr(items, kind)[name], getattr(after, kind)[name]
+        assert (old[rated] == new[rated]).all()
+        assert (old[unrated] != new[unrated]).all()
 
 
 @pytest.mark.parametrize("kind", [UserCold, ItemCold])

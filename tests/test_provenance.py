@@ -61,6 +61,17 @@ def test_weights_that_may_have_seen_what_validates_are_refused(ratings: Ratings,
         start_from(model, path, EpisodeDataModule(ratings, UserCold()))
 
 
+def test_weights_that_have_seen_the_very_time_at_which_validation_begins_are_refused(
+    ratings: Ratings, tmp_path: Path
+) -> None:
+    model, later = nn.Linear(2, 2), data(ratings, 2, "last")
+    begins = later.split.starts[0]
+    noted = seen(data(ratings, 1, "first"))
+    start_from(model, saved(tmp_path / "a.ckpt", model, {**noted, "until": begins - 1}), later)
+    with pytest.raises(InputError, match="may have seen what validates here"):
+        start_from(model, saved(tmp_path / "b.ckpt", model, {**noted, "until": begins}), later)
+
+
 def test_weights_of_other_data_or_another_model_are_refused(ratings: Ratings, tmp_path: Path) -> None:
     noted, later = seen(data(ratings, 1, "first")), data(ratings, 2, "last")
     path = saved(tmp_path / "a.ckpt", nn.Linear(2, 2), noted)

@@ -11,6 +11,7 @@ import pandas as pd
 from metarec.data.fetch import Document
 from metarec.data.ratings import FeatureTable, FloatArray, IntArray, Ratings, encode, encode_lists, encode_sets
 from metarec.data.tables import Table
+from metarec.data.tags import Tags
 
 CELLS = 2**26
 """Most cells of a matrix of words; attributes that would take more are lists."""
@@ -75,29 +76,25 @@ def looked_up(side: Side, tables: Mapping[str, Table]) -> Side:
     return dataclasses.replace(side, features=categorical(pd.DataFrame(columns)))
 
 
-def with_tags(items: Side, table: Table, most: int) -> Side:
-    """The items with one attribute more, `tag`: of the most given tags, those that an item was given.
+def with_tags(ratings: Ratings, table: Table, most: int) -> Ratings:
+    """The ratings with what users called the items: an attribute `tag`, once training is known.
 
     Args:
-        items: all items.
-        table: columns `item` and `tag`, a row for each time that a tag was given; others do not matter. Tags of items
-            that are not listed are left out.
+        ratings: all ratings.
+        table: columns `user`, `item` and `tag`, and `time` where there are times, a row for each time that a tag was
+            given. Only tags of items that their user has rated can come to count.
         most: how many tags, by how often each was given, equals by name. Upper and lower case are one.
-
-    Returns:
-        The items, with a 0/1 matrix of shape (items + 1, tags).
     """
-    place = pd.Index(items.ids).get_indexer(pd.Index(table.integers("item")))
+    user, item = (
+        pd.Index(ids).get_indexer(pd.Index(table.integers(side).astype(str))).clip(min=0)
+        for side, ids in (("user", ratings.user_ids), ("item", ratings.item_ids))
+    )
     words = table.rows["tag"].str.strip().str.lower()
-    counts = words[(place >= 0) & (words != "").to_numpy(dtype=bool)].value_counts()
-    chosen = sorted(counts.index, key=lambda word: (-counts[word], word))[:most]
-    column = pd.Index(sorted(chosen)).get_indexer(pd.Index(words))
-    kept = (place >= 0) & (column >= 0)
-    matrix = np.zeros((len(items.ids) + 1, len(chosen)), dtype=np.float32)
-    matrix[place[kept] + 1, column[kept]] = 1.0
-    of = items.features
-    sets, values = {**of.multi_hot, "tag": matrix}, {**of.values, "tag": tuple(sorted(chosen))}
-    return dataclasses.replace(items, features=dataclasses.replace(of, multi_hot=sets, values=values))
+    said = (words != "").to_numpy(dtype=bool) & (user > 0) & (item > 0)
+    time = table.integers("time") if "time" in table.rows.columns else np.zeros(len(said), dtype=np.int64)
+    names, word = np.unique(words.to_numpy(dtype=str)[said], return_inverse=True)
+    tags = Tags(user[said], item[said], time[said], word.astype(np.int64), tuple(map(str, names)), most)
+    return dataclasses.replace(ratings, tags=tags)
 
 
 def without_repeats(table: Table) -> tuple[Table, str]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metarec.data.numeric import Numeric
+from metarec.data.tags import Tags
 from metarec.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
@@ -114,6 +115,7 @@ class Ratings:
         person: where users are windows of people's histories (`metarec.data.windows`), the row in `people` of whom each
             user row is a part, shape (users,); null: users are people.
         people: the id of each person, first one ``""``; empty where users are people.
+        tags: what users said of items, until `settled` makes an attribute `tag` of what counts; null: nothing.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Ratings:
     parts: tuple[str, ...] = ()
     person: IntArray | None = None
     people: tuple[str, ...] = ()
+    tags: Tags | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -153,7 +156,7 @@ class Ratings:
         """What nobody gave, to be found among training ratings: the scale, ranges of attributes of numbers."""
         sides = ("user", self.user_features), ("item", self.item_features)
         ranges = [f"ranges of the {side} attribute {name}" for side, table in sides for name in table.numeric]
-        return ["the scale"] * isinstance(self.scale, FoundScale) + ranges
+        return ["the scale"] * isinstance(self.scale, FoundScale) + ranges + ["tags"] * (self.tags is not None)
 
     def settled(self, known: IntArray) -> "Ratings":
         """The same, with what is `unsettled` found among some ratings, their users and their items, and nothing else.
@@ -170,13 +173,24 @@ class Ratings:
         if not self.unsettled:
             return self
         users = self.user_features.settled(np.unique(self.user[known]))
-        items = self.item_features.settled(np.unique(self.item[known]))
+        items = self._with_tags(self.item_features.settled(np.unique(self.item[known])), known)
         scale = self._scale_of(known) if isinstance(self.scale, FoundScale) else self.scale
         found = [f"the scale {scale[0]:g} to {scale[1]:g}"] * isinstance(self.scale, FoundScale)
         for before, table in ((self.user_features, users), (self.item_features, items)):
             found += [f"{len(table.values[name]) - 1} values of {name}" for name in before.numeric]
         source = f"{self.source}; found in training: {', '.join(found)}"
-        return dataclasses.replace(self, source=source, scale=scale, user_features=users, item_features=items)
+        return dataclasses.replace(
+            self, source=source, scale=scale, user_features=users, item_features=items, tags=None
+        )
+
+    def _with_tags(self, items: FeatureTable, known: IntArray) -> FeatureTable:
+        """The attributes of items with what the users of some ratings called these items, by the time of the last."""
+        if self.tags is None:
+            return items
+        columns = self.user[known], self.item[known], len(self.item_ids)
+        matrix, words = self.tags.of(*columns, int(self.time[known].max()))
+        sets, values = {**items.multi_hot, "tag": matrix}, {**items.values, "tag": words}
+        return dataclasses.replace(items, multi_hot=sets, values=values)
 
     def _scale_of(self, known: IntArray) -> tuple[float, float]:
         """The lowest and the highest of some ratings."""

@@ -118,6 +118,8 @@ def swapped(ratings: Ratings) -> Ratings:
         raise InputError(
             f"{ratings.name} has windows of histories as users; tasks of items need whole ones, not windows"
         )
+    if ratings.tags is not None:
+        raise InputError(f"{ratings.name} has tags of items; leave them out (tags: 0), or take data.tasks: items")
     return dataclasses.replace(
         ratings,
         name=f"{ratings.name}-swapped",

@@ -27,7 +27,8 @@ def windows(ratings: Ratings, count: int | None = None, gap: int | None = None) 
         the order of their items.
 
     Raises:
-        InputError: neither count nor gap is given, or is below 1; the data set has no times, or is cut already.
+        InputError: neither count nor gap is given, or is below 1; the data set has no times, has tags, or is
+            cut already.
     """
     if (count is None and gap is None) or min(count or 1, gap or 1) < 1 or 0 in (count, gap):
         raise InputError(f"windows: count {count}, gap {gap}; give a count of ratings, a gap in time, or both, >= 1")
@@ -35,6 +36,8 @@ def windows(ratings: Ratings, count: int | None = None, gap: int | None = None) 
         raise InputError(f"windows: {ratings.name} has no times to cut histories by")
     if ratings.person is not None:
         raise InputError(f"windows: {ratings.name} is cut into windows already")
+    if ratings.tags is not None:
+        raise InputError(f"windows: the tags of {ratings.name} are of whole users; leave tags out (tags: 0)")
     order = np.lexsort((ratings.item, ratings.time, ratings.user))
     begins = _begins(ratings.user[order], ratings.time[order], count, gap)
     window = np.empty(len(ratings), dtype=np.int64)

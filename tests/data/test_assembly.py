@@ -9,11 +9,9 @@ from metarec.data.assembly import (
     joint_digest,
     looked_up,
     rated,
-    with_tags,
     without_repeats,
 )
 from metarec.data.fetch import Document
-from metarec.data.ratings import FeatureTable
 from metarec.data.tables import Table
 from metarec.errors import InputError
 
@@ -77,33 +75,6 @@ def test_a_joint_digest_sees_every_file():
     one, other = Document("a", b"1"), Document("b", b"2")
     digests = {joint_digest(files) for files in ([one, other], [other, one], [one, one], [one])}
     assert len(digests) == 4
-
-
-def test_the_tags_given_most_become_an_attribute():
-    given = [
-        (5, "Dark"),
-        (5, "dark "),
-        (9, "fun"),
-        (9, "dark"),
-        (8, "fun"),
-        (5, "art"),
-        (9, "bee"),
-        (7, "fun"),
-        (5, ""),
-    ]
-    table = Table("t", 1, pd.DataFrame(given, columns=["item", "tag"]))
-    items = with_tags(Side(np.array([5, 7, 9])), table, 3)
-    assert items.features.values["tag"] == ("art", "dark", "fun")
-    assert items.features.multi_hot["tag"].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1]]
-    assert with_tags(items, table, 99).features.values["tag"] == ("art", "bee", "dark", "fun")
-
-
-def test_tags_leave_the_other_attributes_as_they_are():
-    of = FeatureTable(lists={"actor": np.array([[0], [1]])}, values={"actor": ("", "Ann")})
-    given = Table("t", 1, pd.DataFrame([(5, "fun")], columns=["item", "tag"]))
-    features = with_tags(Side(np.array([5]), of), given, 1).features
-    assert features.lists is of.lists
-    assert features.values == {"actor": ("", "Ann"), "tag": ("fun",)}
 
 
 def test_attributes_are_looked_up_by_id():

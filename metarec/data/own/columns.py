@@ -139,6 +139,8 @@ def remarks(time: IntArray, user: Codes, unit: TimeUnit) -> list[str]:
         found.append(f"times reach {high} seconds, behind the year 5000: give time_unit ms or us if they are those")
     elif unit in ("ms", "us") and 0 < high < 10**7:
         found.append(f"the last time is within 4 months of 1970: give time_unit s if times are seconds, not {unit}")
+    if low == high and len(time) > 1:
+        found.append("all times are the same, so they order nothing: no scenario or order by time")
     if low < 0:
         found.append(f"{int((time < 0).sum())} times are negative (before 1970)")
     if low < high and time[0] == high and bool((np.diff(time) <= 0).all()):

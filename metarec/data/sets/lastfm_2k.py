@@ -28,7 +28,8 @@ def lastfm_2k(path: str | None = None, min_plays: int = 1, tags: int = 0) -> Rat
         path: folder or archive with user_artists.dat and artists.dat.
         min_plays: an artist played less often by a user is left out.
         tags: how many of the most given tags become an attribute; 0: none. With more, user_taggedartists.dat and
-            tags.dat must be there. They are those of all users: to score new users strictly, leave them out.
+            tags.dat must be there. Those count that training users gave
+            to artists of theirs in training, see `metarec.data.tags`.
 
     Returns:
         Ratings of 1 on the scale (0, 1), as `metarec.data.sources.clicks` makes them, without times, so that an order
@@ -48,10 +49,11 @@ def lastfm_2k(path: str | None = None, min_plays: int = 1, tags: int = 0) -> Rat
     if min_plays > 1:
         source = f"{source}; the {len(clicks.rows)} of {len(plays.rows)} pairs with {min_plays} plays or more"
         digest = derived(digest, "plays", min_plays)
+    found = assemble("lastfm-2k", source, clicks, digest, CLICKS, rated(plays, "user"), artists)
     if tags:
-        artists = with_tags(artists, _tags(sides[1], sides[2]), tags)
-        digest = derived(digest, "tags", tags, joint_digest(sides[1:]))
-    return assemble("lastfm-2k", source, clicks, digest, CLICKS, rated(plays, "user"), artists)
+        found = with_tags(found, _tags(sides[1], sides[2]), tags)
+        found = dataclasses.replace(found, digest=derived(digest, "tags", tags, joint_digest(sides[1:])))
+    return found
 
 
 def _clicks(plays: Table, least: int) -> Table:
@@ -70,10 +72,10 @@ def _artists(file: Document) -> Side:
 
 
 def _tags(given: Document, words: Document) -> Table:
-    """Columns `item` and `tag`, a row for each time that a tag was given."""
+    """Columns `user`, `item` and `tag`, a row for each time that a tag was given."""
     columns = ["user", "item", "id", "day", "month", "year"]
     table = read_table(given, columns, "\t", header="userID\tartistID\ttagID\tday\tmonth\tyear")
     ids, rows = read_table(words, ["id", "tag"], "\t", encoding="utf-8", header="tagID\ttagValue").by_id()
     place = pd.Index(ids).get_indexer(pd.Index(table.integers("id")))
     table.require("id", place >= 0, f"is not in {words.name}", "correct or remove the line, or add the tag there")
-    return dataclasses.replace(table, rows=table.rows[["item"]].assign(tag=rows["tag"].to_numpy()[place]))
+    return dataclasses.replace(table, rows=table.rows[["user", "item"]].assign(tag=rows["tag"].to_numpy()[place]))

@@ -1,5 +1,7 @@
 """The MovieLens data sets with half stars: latest-small, 10M, 20M, 25M and 32M. They have no attributes of users."""
 
+import dataclasses
+
 from metarec.data.assembly import Side, assemble, rated, with_tags
 from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
 from metarec.data.movielens import films, split_titles
@@ -21,8 +23,8 @@ def movielens_latest_small(path: str | None = None, tags: int = 0) -> Ratings:
 
     Args:
         path: folder with ratings.csv and movies.csv, or ml-latest-small.zip.
-        tags: how many of the most given tags become an attribute; 0: none. With more, tags.csv must be there. They are
-            those of all users, at all times: to score new users strictly, leave them out.
+        tags: how many of the most given tags become an attribute; 0: none. With more, tags.csv must be there. Those
+            count that training users gave to films they rated in training, see `metarec.data.tags`.
 
     Returns:
         The ratings, 0.5 to 5 in steps of 0.5, with times in seconds. Item attributes: year, genre; tag if asked for,
@@ -52,11 +54,11 @@ def movielens_10m(path: str | None = None, tags: int = 0) -> Ratings:
     source, [data, film_file, *rest] = _files("movielens-10m", path, tags, ("ratings.dat", "movies.dat", "tags.dat"))
     ratings = read_ratings(data, _COLUMNS, "::", SCALE, 0.5)
     items = _films(read_table(film_file, ["id", "title", "genres"], "::", encoding="utf-8"))
-    digest = data.digest
+    found = assemble("movielens-10m", source, ratings, data.digest, SCALE, rated(ratings, "user"), items)
     for file in rest:
-        items = with_tags(items, read_table(file, _TAG_COLUMNS, "::", encoding="utf-8"), tags)
-        digest = derived(digest, "tags", tags, file.digest)
-    return assemble("movielens-10m", source, ratings, digest, SCALE, rated(ratings, "user"), items)
+        found = with_tags(found, read_table(file, _TAG_COLUMNS, "::", encoding="utf-8"), tags)
+        found = dataclasses.replace(found, digest=derived(found.digest, "tags", tags, file.digest))
+    return found
 
 
 def movielens_20m(path: str | None = None, tags: int = 0) -> Ratings:
@@ -117,11 +119,11 @@ def _from_csv(name: str, path: str | None, tags: int) -> Ratings:
     source, [data, film_file, *rest] = _files(name, path, tags, ("ratings.csv", "movies.csv", "tags.csv"))
     ratings = read_ratings(data, _COLUMNS, ",", SCALE, 0.5, header="userId,movieId,rating,timestamp")
     items = _films(read_quoted(film_file, ["id", "title", "genres"], "movieId,title,genres"))
-    digest = data.digest
+    found = assemble(name, source, ratings, data.digest, SCALE, rated(ratings, "user"), items)
     for file in rest:
-        items = with_tags(items, read_quoted(file, _TAG_COLUMNS, "userId,movieId,tag,timestamp"), tags)
-        digest = derived(digest, "tags", tags, file.digest)
-    return assemble(name, source, ratings, digest, SCALE, rated(ratings, "user"), items)
+        found = with_tags(found, read_quoted(file, _TAG_COLUMNS, "userId,movieId,tag,timestamp"), tags)
+        found = dataclasses.replace(found, digest=derived(found.digest, "tags", tags, file.digest))
+    return found
 
 
 def _files(name: str, path: str | None, tags: int, layout: tuple[str, ...]) -> tuple[str, tuple[Document, ...]]:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import zipfile
 
+import numpy as np
 import pytest
 
 from metarec.data.sets import movielens_half_stars
@@ -37,10 +38,11 @@ def test_ratings_films_and_tags(tmp_path, read, files):
     assert [genres(ratings, row) for row in (1, 2, 3)] == [["Comedy", "Romance"], [], ["Crime"]]
     assert "tag" not in ratings.item_features.values
     with_tags = read(str(tmp_path), tags=1)
-    tagged = with_tags.item_features
+    assert "tag" not in with_tags.item_features.values
+    tagged = with_tags.settled(np.arange(len(with_tags))).item_features
     assert len({ratings.digest, with_tags.digest, read(str(tmp_path), tags=2).digest}) == 3
     assert ratings.digest == hashlib.sha256(next(iter(files.values())).encode()).hexdigest()
-    assert (tagged.values["tag"], tagged.multi_hot["tag"].tolist()) == (("funny",), [[0], [1], [0], [1]])
+    assert (tagged.values["tag"], tagged.multi_hot["tag"].tolist()) == (("funny",), [[0], [1], [0], [0]])
 
 
 @pytest.mark.parametrize("number", ["20m", "25m", "32m"])
@@ -95,4 +97,5 @@ def test_real_latest_small(real):
     columns = ratings.item_features.values["genre"]
     assert len(columns) == 19
     assert ratings.item_features.multi_hot["genre"].sum(axis=0)[columns.index("Drama")] == 4_361
-    assert {"atmospheric", "in netflix queue"} <= set(ratings.item_features.values["tag"])
+    settled = ratings.settled(np.arange(len(ratings)))
+    assert {"atmospheric", "in netflix queue"} <= set(settled.item_features.values["tag"])
