@@ -1,10 +1,8 @@
-"""From run folders to a table: reads files only."""
+"""From run folders to one value a user, seed and method: reads files only."""
 
-import csv
-import io
 import json
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +12,55 @@ import pandas as pd
 
 from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
-from metarec.files import write_text
-from metarec.metrics import higher_is_better
-from metarec.metrics.intervals import Interval, mean_interval, paired_interval
 
 Record = dict[str, Any]
 Values = npt.NDArray[np.float64]
-FIELDS = (
-    "method",
-    "metric",
-    "mean",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "tasks",
-    "missing",
-    "seeds",
-)
 
 
-ROUNDING = 1e-6
-"""A gain that is smaller comes from rounding: the method adapts nothing."""
+@dataclass(frozen=True)
+class Runs:
+    """The finished runs of an experiment, all on the same test users and ratings.
+
+    Attributes:
+        users: by method and seed, one row a test user: means over the draws of their episode.
+        summaries: by method and seed, what the run left in `metrics.json`.
+        fit_seconds: by method and seed, time of training and of selecting steps and rate, that of borrowed weights
+            included.
+        without: methods without a finished run.
+    """
+
+    users: dict[str, dict[int, pd.DataFrame]]
+    summaries: dict[str, dict[int, Record]]
+    fit_seconds: dict[str, dict[int, float]]
+    without: list[str]
+
+    def values(self, method: str, column: str, seeds: Sequence[int] = ()) -> Values:
+        """A column of `per_task.parquet`, (seeds, users).
+
+        Args:
+            method: whose.
+            column: such as ``adapted/mae``.
+            seeds: which of the method's seeds, in this order; empty: all.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        runs = self.users[method]
+        chosen = [runs[seed] for seed in seeds or runs]
+        for table in chosen:
+            if column not in table:
+                raise InputError(f"metric column {column} is not in the results; there are {list(table.columns)}")
+        return np.stack([table[column].to_numpy(np.float64) for table in chosen])
+
+    def shared_seeds(self, method: str, other: str) -> list[int]:
+        """The seeds that both methods ran with."""
+        return [seed for seed in self.users[method] if seed in self.users[other]]
 
 
-def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> list[Record]:
-    """One record per method and metric, with 95 % bootstrap intervals over test users.
+def finished(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> Runs:
+    """Read what the finished runs of an experiment left.
 
-    A user's value is the mean over the draws of their episode, then over model seeds. Metrics are those of the adapted
-    model (`mae`), of the same model without adaptation (`zero_shot_mae`), the gain by adaptation, positive where it
-    helps (`gain_mae`), `adapt_seconds` a user, and `fit_seconds` a seed, which has no interval over users.
+    A user's value is undefined where one of their draws is.
 
     Args:
         experiment: the experiment.
@@ -54,22 +70,23 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
     Raises:
         InputError: no run of the experiment is finished, or runs tested different users.
     """
-    finished = {
-        method: [folder for seed in seeds or experiment.seeds if _done(folder := folder_of(results, method, seed))]
+    done = {
+        method: {
+            seed: folder for seed in seeds or experiment.seeds if _done(folder := folder_of(results, method, seed))
+        }
         for method in experiment.methods
     }
-    tables = {m: [_users(f / "per_task.parquet") for f in folders] for m, folders in finished.items() if folders}
-    if not tables:
+    folders = {method: runs for method, runs in done.items() if runs}
+    if not folders:
         raise InputError(f"{results}: no finished run; run the experiment first with `metarec run`")
-    _check_comparable(tables, [_summary(folder) for folders in finished.values() for folder in folders], results)
-    reference = tables.get(experiment.reference)
-    rows = []
-    for method, runs in tables.items():
-        for metric, column in _columns(experiment.metrics).items():
-            against = None if reference is None or method == experiment.reference else reference
-            rows.append(_record(method, metric, column, runs, against))
-        rows.append(_fit_record(experiment, method, results, seeds or experiment.seeds))
-    return rows
+    runs = Runs(
+        {method: {s: _users(f / "per_task.parquet") for s, f in found.items()} for method, found in folders.items()},
+        {method: {s: _summary(f) for s, f in found.items()} for method, found in folders.items()},
+        {method: {s: _fit(experiment, method, results, s) for s in found} for method, found in folders.items()},
+        [method for method in experiment.methods if method not in folders],
+    )
+    _check_comparable(runs, results)
+    return runs
 
 
 def _done(folder: Path) -> bool:
@@ -82,10 +99,12 @@ def _users(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path).groupby("user", sort=False, as_index=False).mean(numeric_only=True, skipna=False)
 
 
-def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Record], results: Path) -> None:
+def _check_comparable(runs: Runs, results: Path) -> None:
     """All runs must have the same data, split and test episodes, or pairs would be wrong."""
     columns = ["user", "support_size", "query_size"]
-    tasks = {tuple(table[columns].itertuples(index=False, name=None)) for runs in tables.values() for table in runs}
+    tables = [table for found in runs.users.values() for table in found.values()]
+    summaries = [summary for found in runs.summaries.values() for summary in found.values()]
+    tasks = {tuple(table[columns].itertuples(index=False, name=None)) for table in tables}
     sources = {tuple(s.get(part, {}).get("digest") for part in ("data", "split", "episodes")) for s in summaries}
     if len(tasks) > 1 or len(sources) > 1:
         raise InputError(
@@ -93,55 +112,15 @@ def _check_comparable(tables: dict[str, list[pd.DataFrame]], summaries: list[Rec
         )
 
 
-def _columns(metrics: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """By metric of the table, the columns of `per_task.parquet` it is made of: one, or minuend and subtrahend."""
-    columns: dict[str, tuple[str, ...]] = {}
-    for metric in metrics:
-        zero, adapted = f"zero_shot/{metric}", f"adapted/{metric}"
-        columns[metric] = (adapted,)
-        columns[f"zero_shot_{metric}"] = (zero,)
-        columns[f"gain_{metric}"] = (adapted, zero) if higher_is_better(metric) else (zero, adapted)
-    return {**columns, "adapt_seconds": ("seconds",)}
-
-
-def _values(runs: Sequence[pd.DataFrame], column: tuple[str, ...]) -> Values:
-    """Values of shape (seeds, users)."""
-    missing = [name for name in column if name not in runs[0]]
-    if missing:
-        raise InputError(f"metric column {missing[0]} is not in the results; there are {list(runs[0].columns)}")
-    first = np.stack([table[column[0]].to_numpy(np.float64) for table in runs])
-    return first if len(column) == 1 else first - np.stack([table[column[1]].to_numpy(np.float64) for table in runs])
-
-
-def _record(
-    method: str,
-    metric: str,
-    column: tuple[str, ...],
-    runs: Sequence[pd.DataFrame],
-    reference: Sequence[pd.DataFrame] | None,
-) -> Record:
-    """Mean and interval of one metric, and the paired difference to the reference method."""
-    values = _values(runs, column)
-    mean = mean_interval(values)
-    pair = Interval(math.nan, math.nan, math.nan, 0, 0)
-    if reference is not None:
-        pair = paired_interval(values, _values(reference, column))
-    numbers = (mean.mean, mean.low, mean.high, pair.mean, pair.low, pair.high)
-    cells = [None if math.isnan(number) else number for number in numbers]
-    return dict(zip(FIELDS, (method, metric, *cells, mean.tasks, mean.missing, len(runs)), strict=True))
-
-
-def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Sequence[int]) -> Record:
-    """Mean time over seeds of training, that of borrowed weights included, and of selecting steps and rate."""
+def _fit(experiment: Experiment, method: str, results: Path, seed: int) -> float:
+    """Seconds of training and selection of a run, and of the run whose weights it borrows."""
     chain = [method, experiment.methods[method].weights_from]
-    summaries = [
-        [_summary(folder_of(results, name, seed)) for name in chain if name]
-        for seed in seeds
-        if _done(folder_of(results, method, seed))
-    ]
-    seconds = [sum(s.get("fit_seconds", 0.0) + s.get("select_seconds", 0.0) for s in pair) for pair in summaries]
-    mean = float(np.mean(seconds)) if seconds else None
-    return dict(zip(FIELDS, (method, "fit_seconds", mean, *[None] * 5, 0, 0, len(seconds)), strict=True))
+    return sum(own_seconds(_summary(folder_of(results, name, seed))) for name in chain if name)
+
+
+def own_seconds(summary: Record) -> float:
+    """Seconds that one run took to train and to select steps and rate."""
+    return float(summary.get("fit_seconds", 0.0) + summary.get("select_seconds", 0.0))
 
 
 def _summary(folder: Path) -> Record:
@@ -149,118 +128,3 @@ def _summary(folder: Path) -> Record:
     path = folder / "metrics.json"
     content: Record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return content
-
-
-def as_json(rows: Sequence[Record]) -> str:
-    """The records as a JSON list."""
-    return json.dumps(list(rows), indent=2)
-
-
-def as_csv(rows: Sequence[Record]) -> str:
-    """The records as CSV with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
-
-
-def as_markdown(rows: Sequence[Record], experiment: Experiment, odd: Sequence[str] = ()) -> str:
-    """A Markdown table: one row a method, with intervals in the cells and the caption above.
-
-    Args:
-        rows: what `records` returns.
-        experiment: the experiment.
-        odd: methods to name in the caption, since they ran with other options than the experiment says.
-    """
-    first = experiment.metrics[0]
-    by_method: dict[str, dict[str, Record]] = {}
-    for row in rows:
-        by_method.setdefault(row["method"], {})[row["metric"]] = row
-    head = [
-        "method",
-        *experiment.metrics,
-        f"gain in {first}",
-        f"{first} - {experiment.reference}",
-        "fit s",
-        "ms/user",
-    ]
-    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
-    for method, cells in by_method.items():
-        gain, score = cells[f"gain_{first}"], cells[first]
-        lines.append(
-            _line(
-                [
-                    method,
-                    *(_cell(cells[metric]) for metric in experiment.metrics),
-                    _cell(gain) if abs(gain["mean"] or 0.0) > ROUNDING else "-",
-                    _cell(score, "difference"),
-                    _number(cells["fit_seconds"]["mean"], 0),
-                    _cell(cells["adapt_seconds"], scale=1000),
-                ]
-            )
-        )
-    warning = [f"**Not as the experiment file says now: {', '.join(odd)}.**", ""] if odd else []
-    return "\n".join([*warning, _caption(rows, experiment), "", *lines])
-
-
-def _caption(rows: Sequence[Record], experiment: Experiment) -> str:
-    """What the table shows, over how many users and seeds, and how its intervals were made."""
-    users = {metric: _counts(rows, metric, "tasks") for metric in experiment.metrics}
-    first = users[experiment.metrics[0]]
-    others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != first)
-    seeds = _counts(rows, experiment.metrics[0], "seeds")
-    return (
-        f"{experiment.shows} Mean over {first} test users{f' ({others})' if others else ''} and {seeds} model seed(s), "
-        f"in brackets the 95 % bootstrap interval over users, seeds averaged first. {_own(experiment.metrics)} "
-        "of each user's own; gain: adapted against zero-shot; differences are paired by user; fit s: training and "
-        "selection; ms/user: adapting to one user alone and predicting."
-    )
-
-
-def _own(metrics: Sequence[str]) -> str:
-    """What is to be said of metrics that could be taken over all rows at once; of AUC, what it is."""
-    if "auc" in metrics:
-        return (
-            "auc, the share of pairs of an item with a click and a sampled one in the right order, is a mean over users"
-        )
-    return "mae and rmse are means over users"
-
-
-def _counts(rows: Sequence[Record], metric: str, field: str) -> str:
-    """The number that all methods share, or the range of their numbers."""
-    found = sorted({row[field] for row in rows if row["metric"] == metric})
-    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(row: Record, kind: str = "", scale: float = 1.0) -> str:
-    """A mean with its interval, or a dash where there is none."""
-    names = (f"{kind}", f"{kind}_low", f"{kind}_high") if kind else ("mean", "low", "high")
-    mean, low, high = (row[name] for name in names)
-    if mean is None:
-        return "-"
-    mean, low, high = (round(scale * value, 3) + 0.0 for value in (mean, low, high))  # + 0.0: no -0.000
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def replace_block(path: Path, name: str, content: str) -> None:
-    """Replace what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` in a text file.
-
-    Raises:
-        InputError: the file has no such block.
-    """
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if begin not in text or end not in text:
-        raise InputError(f"{path}: no block {begin} ... {end}; add these two lines where the table is to stand")
-    before, rest = text.split(begin, 1)
-    after = rest.split(end, 1)[1]
-    write_text(path, f"{before}{begin}\n{content}\n{end}{after}")

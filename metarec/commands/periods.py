@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metarec.commands.experiment import add_experiment, results_of
+from metarec.commands.experiment import add_experiment, results_of, show
 
 EPILOG = """
 The experiment must have the layer configs/scenario/period.yaml. Its methods are followed through all periods:
@@ -38,7 +38,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from metarec import experiment, report
+    from metarec import experiment
     from metarec.k_shot.figure import require_matplotlib
     from metarec.periods import figure, plan, table
 
@@ -66,10 +66,7 @@ def _run(options: argparse.Namespace) -> None:
         "csv": lambda: table.as_csv(rows),
         "json": lambda: table.as_json(rows),
     }[options.format]()
-    if options.into:
-        report.replace_block(options.into, f"{options.experiment.stem} periods", text)
-    else:
-        print(text)
+    show(text, options.into, f"{options.experiment.stem} periods")
     if failed:
         print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
         sys.exit(1)
