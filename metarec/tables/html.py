@@ -13,7 +13,7 @@ STYLE = """
 .metarec-table .warning { color: #a40000; font-weight: bold; }
 .metarec-table th, .metarec-table td { padding: .2em .7em; text-align: right; font-weight: normal; }
 .metarec-table th:first-child { text-align: left; }
-.metarec-table thead th { border-bottom: 1px solid; font-weight: bold; }
+.metarec-table thead th { border-bottom: 1px solid; font-weight: bold; white-space: normal; vertical-align: bottom; }
 .metarec-table tbody + tbody tr:first-child > * { border-top: 1px solid #aaa; }
 .metarec-table small { color: #666; }
 """

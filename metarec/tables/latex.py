@@ -9,17 +9,18 @@ PACKAGES = ("booktabs", "graphicx")
 
 SPECIAL = str.maketrans(
     {
-        **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+        **{mark: f"\\{mark}" for mark in "&%#_{}"},
         "\\": r"\textbackslash{}",
+        "$": r"{\char36}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
-        '"': r"\textquotedbl{}",
+        '"': "''",
     }
 )
-"""Characters that LaTeX reads as commands, or that its oldest font encoding prints as others."""
+"""Characters that LaTeX reads as commands or prints as others, from fonts that every installation has."""
 
 
 def as_latex(table: Table) -> str:
@@ -31,11 +32,11 @@ def as_latex(table: Table) -> str:
     warnings = [rf"\textbf{{{escaped(warning)}}}" for warning in table.warnings]
     return "\n".join(
         [
-            f"% \\usepackage{{{', '.join(PACKAGES)}}}",
+            f"% \\usepackage{{{', '.join(PACKAGES)}}}; a wide table is larger in table* or on a page in landscape",
             r"\begin{table}",
             r"\centering\footnotesize",
-            rf"\caption{{{' '.join([*warnings, escaped(table.caption)])}}}",
-            rf"\label{{tab:{table.title}}}",
+            rf"\caption[{escaped(table.title)}]{{\footnotesize {' '.join([*warnings, escaped(table.caption)])}}}",
+            rf"\label{{tab:{table.title}}}\smallskip",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * len(table.shown)}}}",
             r"\toprule",

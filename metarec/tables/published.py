@@ -1,6 +1,7 @@
 """Figures that others have printed, from the one file that holds them."""
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,17 +63,18 @@ def _printed(line: dict[str, str], where: str) -> Printed:
     """One line of the file."""
     if None in line.values() or not line["source"] or not line["place"]:
         raise InputError(f"{where}: give a value for each of {','.join(FIELDS)}, source and place among them")
-    if line["unit"] not in UNITS or line["verified"] not in ("yes", "no"):
-        raise InputError(f"{where}: unit is {' or '.join(UNITS)}, verified is yes or no; found {line['unit']} and "
-                         f"{line['verified']}")  # fmt: skip
-    cell = Cell()
-    if line["verified"] == "yes":
-        try:
-            shift = UNITS[line["unit"]]
-            cell = Cell(float(line["value"]) / 10**shift, digits=len(line["value"].partition(".")[2]) + shift)
-        except ValueError as error:
-            raise InputError(f"{where}: value '{line['value']}' is no number") from error
+    unit, verified = line["unit"], line["verified"]
+    if unit not in UNITS or verified not in ("yes", "no"):
+        raise InputError(f"{where}: unit is {' or '.join(UNITS)}, verified is yes or no; found {unit} and {verified}")
+    cell = _cell(line["value"], UNITS[unit], where) if verified == "yes" else Cell()
     return Printed(line["source"], line["place"], line["model"], cell)
+
+
+def _cell(text: str, shift: int, where: str) -> Cell:
+    """A figure with as many digits as were printed, its point moved to the left."""
+    if re.fullmatch(r"-?(\d+\.?|\d*\.\d+)", text) is None:
+        raise InputError(f"{where}: value '{text}' is no number; give it as it is printed, such as .785")
+    return Cell(float(text) / 10**shift, digits=len(text.partition(".")[2]) + shift)
 
 
 def of_experiment(experiment: Experiment, path: Path) -> dict[str, dict[str, Printed]]:

@@ -77,13 +77,13 @@ def _own(metrics: Sequence[str]) -> str:
 def _sources(figures: Mapping[str, Mapping[str, Printed]]) -> list[str]:
     """Where printed figures are from."""
     named = {
-        f"{method}: {found.model} in {found.source}, {found.place}": None
+        f"{method}: {found.model} in {found.source}, {found.place}{' (not verified)' * (found.cell.mean is None)}": None
         for method, own in figures.items()
         for found in own.values()
     }
     if not named:
         return []
-    return [f"Printed, not run here, and on other draws of the tasks: {'; '.join(named)}; empty: not verified there."]
+    return [f"Printed, not run here, and on other draws of the tasks: {'; '.join(named)}; else empty."]
 
 
 def foot(runs: Runs, rows: Sequence[Row]) -> str:
