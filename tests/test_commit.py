@@ -20,7 +20,7 @@ def code(tmp_path: Path) -> Path:
     (tmp_path / "code.py").write_text("1\n")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "one")
-    git(tmp_path, "tag", "v1")  # a name would hide the digits
+    git(tmp_path, "tag", "-am", "a name that would hide the digits", "v1")
     return tmp_path / "code.py"
 
 

@@ -44,6 +44,14 @@ def test_a_user_is_one_user_however_often_drawn(results: Path) -> None:
     assert np.isnan(after.values("maml", "adapted/ndcg_exp@5")).sum() == 2
 
 
+def test_a_user_who_lacks_a_value_in_one_draw_has_none(results: Path) -> None:
+    for path in results.glob("*/*/per_task.parquet"):
+        table = pd.read_parquet(path)
+        pd.concat([table, table.assign(**{"adapted/ndcg_exp@5": 0.5})]).to_parquet(path)
+    values = report.finished(EXPERIMENT, results).values("maml", "adapted/ndcg_exp@5")
+    assert np.isnan(values).nonzero()[1].tolist() == [3, 3]
+
+
 def test_seeds_of_two_methods(results: Path) -> None:
     (results / "maml" / "seed-0" / "metrics.json").unlink()  # as a run that has not finished
     runs = report.finished(EXPERIMENT, results)

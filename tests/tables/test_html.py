@@ -1,5 +1,6 @@
 """The fragment is parsed as XML: every tag is closed, and what is not markup is escaped."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -24,6 +25,13 @@ def test_it_is_one_fragment_that_needs_nothing_else(figure: ElementTree.Element)
 def test_texts_read_as_they_were_written(figure: ElementTree.Element) -> None:
     assert figure.findtext("figcaption") == TABLE.caption
     assert [paragraph.text for paragraph in figure.findall("p")] == [*TABLE.warnings, TABLE.foot]
+
+
+def test_names_are_escaped_too() -> None:
+    row = replace(TABLE.rows[0], method="<i>&")
+    figure = ElementTree.fromstring(as_html(replace(TABLE, title='a"b', rows=[row])))
+    assert figure.findtext("table/tbody/tr/th") == "<i>&"
+    assert figure.get("id") == 'a"b'
 
 
 def test_rows_and_cells(figure: ElementTree.Element) -> None:
