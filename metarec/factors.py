@@ -15,7 +15,7 @@ class StartFromFactors(Callback):
 
     They are fitted to the training ratings of known users, as `metarec.baselines.als.AlternatingLeastSquares` fits
     them. Episodes show an item's ratings one at a time and a rare item's hardly ever; least squares sees all at once.
-    A fit that is resumed, or goes on, keeps what it has.
+    A fit that is resumed, or begins with the weights of an earlier time, keeps what it has.
 
     Args:
         regularisation: ridge penalty, > 0; the ridge head with the same `penalty` and without attributes then starts
@@ -33,7 +33,7 @@ class StartFromFactors(Callback):
         Raises:
             InputError: the net cannot start from factors, or a number is out of range.
         """
-        if trainer.ckpt_path is not None or trainer.global_step:
+        if trainer.ckpt_path is not None or trainer.global_step or getattr(pl_module, "begins_with", None):
             return
         net: Any = getattr(pl_module.algorithm, "net", None)
         start = getattr(net, "start_from_factors", None)

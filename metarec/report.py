@@ -25,7 +25,7 @@ class Runs:
         users: by method and seed, one row a test user: means over the draws of their episode.
         summaries: by method and seed, what the run left in `metrics.json`.
         fit_seconds: by method and seed, time of training and of selecting steps and rate, that of borrowed weights
-            included.
+            and of those that training went on from included.
         without: methods without a finished run.
     """
 
@@ -51,6 +51,36 @@ class Runs:
             if column not in table:
                 raise InputError(f"metric column {column} is not in the results; there are {list(table.columns)}")
         return np.stack([table[column].to_numpy(np.float64) for table in chosen])
+
+    def values_of_runs(self, method: str, column: str, seeds: Sequence[int] = ()) -> Values:
+        """What a run has but one value of, over all of its users, such as coverage: a value a seed, (seeds,).
+
+        Args:
+            method: whose.
+            column: such as ``adapted/coverage@10``.
+            seeds: which of the method's seeds, in this order; empty: all.
+
+        Returns:
+            NaN for a run without a finite value.
+
+        Raises:
+            InputError: a run does not have it.
+        """
+        found = []
+        for seed in seeds or self.summaries[method]:
+            means = self.summaries[method][seed].get("metrics", {})
+            if f"test/{column}" not in means:
+                raise InputError(
+                    f"{method}, seed {seed}: metrics.json has no test/{column}; run it again as the others were run"
+                )
+            found.append(means[f"test/{column}"])
+        return np.array(found, dtype=np.float64)  # null becomes NaN
+
+    def is_of_runs(self, column: str) -> bool:
+        """Whether runs have but one value of a column: none of them by user, and some of them at all."""
+        by_user = any(column in table for found in self.users.values() for table in found.values())
+        summaries = [summary for found in self.summaries.values() for summary in found.values()]
+        return not by_user and any(f"test/{column}" in summary.get("metrics", {}) for summary in summaries)
 
     def shared_seeds(self, method: str, other: str) -> list[int]:
         """The seeds that both methods ran with."""
@@ -113,9 +143,15 @@ def _check_comparable(runs: Runs, results: Path) -> None:
 
 
 def _fit(experiment: Experiment, method: str, results: Path, seed: int) -> float:
-    """Seconds of training and selection of a run, and of the run whose weights it borrows."""
-    chain = [method, experiment.methods[method].weights_from]
-    return sum(own_seconds(_summary(folder_of(results, name, seed))) for name in chain if name)
+    """Seconds of training and selection of a run, and of the runs whose weights it has."""
+    return sum(own_seconds(_summary(folder_of(results, name, seed))) for name in _sources(experiment, method))
+
+
+def _sources(experiment: Experiment, method: str) -> list[str]:
+    """A method, the one whose weights it has, and so on."""
+    own = experiment.methods[method]
+    source = own.weights_from or own.starts_from
+    return [method, *(_sources(experiment, source) if source else [])]
 
 
 def own_seconds(summary: Record) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from metarec.audit import audit_split, audit_tasks
+from metarec.audit import audit_settled, audit_split, audit_tasks
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.draws import draw_episodes
 from metarec.data.ratings import IntArray
@@ -18,7 +18,7 @@ def describe(data: EpisodeDataModule) -> Numbers:
     """Sum up the three stages in plain numbers, ready for JSON.
 
     Args:
-        data: the data; what a fit's audit checks of ratings is checked here as well.
+        data: the data; what a fit's audit checks of ratings, scale and ranges is checked here as well.
 
     Returns:
         The data set, the scenario, who was left out, and for `train`, `val` and `test` what `of_stage` gives.
@@ -28,6 +28,7 @@ def describe(data: EpisodeDataModule) -> Numbers:
     """
     audit_split(data.given, data.split)
     audit_tasks(data.ratings, data.split, data.train_tasks)
+    audit_settled(data)
     split = data.split
     return {
         "data": data.ratings.name,

@@ -94,7 +94,8 @@ class MetarecCLI(LightningCLI):
         """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
         _check_checkpoint(config.ckpt_path)
-        _check_checkpoint(config.start_from)
+        if self.subcommand == "fit" and config.ckpt_path is None:
+            _check_checkpoint(config.start_from)
         folder = config.trainer.default_root_dir or "."
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
@@ -120,6 +121,7 @@ class MetarecCLI(LightningCLI):
         path = self._get(self.config, "start_from")
         if path and self._get(self.config, "ckpt_path") is None:
             start_from(self.model.algorithm, path, self.datamodule)
+            self.model.begins_with = path
 
     def after_fit(self) -> None:
         """Test the best checkpoint, if asked."""

@@ -64,6 +64,14 @@ def test_a_resumed_fit_goes_on_from_its_checkpoint(tmp_path: Path, ratings: Rati
     assert not torch.equal(first.algorithm.net.encoder.item.table["id"], whole.algorithm.net.encoder.item.table["id"])
 
 
+def test_a_fit_that_begins_with_earlier_weights_keeps_them(tmp_path: Path, ratings: Ratings) -> None:
+    module = module_of(data_of(ratings))
+    before = {name: value.clone() for name, value in module.algorithm.named_parameters()}
+    module.begins_with = "first/checkpoints/best.ckpt"
+    fit(tmp_path, module, data_of(ratings), 1)
+    assert all(torch.equal(value, before[name]) for name, value in module.algorithm.named_parameters())
+
+
 def test_a_net_without_item_vectors_of_its_own_is_refused(tmp_path: Path, ratings: Ratings) -> None:
     with pytest.raises(InputError, match="StartFromFactors: NeuMF has no item vectors of its own"):
         fit(tmp_path, module_of(data_of(ratings), NeuMF), data_of(ratings), 1)

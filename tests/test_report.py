@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from metarec import report
 from metarec.errors import InputError
+from metarec.experiment import Method
 from tests.folders import EXPERIMENT, USERS, column, write_runs
 
 
@@ -63,6 +65,28 @@ def test_seeds_of_two_methods(results: Path) -> None:
 def test_fit_seconds_count_borrowed_training(results: Path) -> None:
     runs = report.finished(EXPERIMENT, results)
     assert runs.fit_seconds == {"maml": {0: 10.0, 1: 11.0}, "bias": {0: 0.0, 1: 0.0}, "tuned": {0: 22.0, 1: 24.0}}
+
+
+def test_fit_seconds_count_the_training_that_was_gone_on_from(results: Path) -> None:
+    chained = {"absent": Method(starts_from="maml"), "tuned": Method(weights_from="absent")}
+    plan = dataclasses.replace(EXPERIMENT, methods={**EXPERIMENT.methods, **chained})
+    (results / "absent" / "seed-0").mkdir(parents=True)
+    (results / "absent" / "seed-0" / "metrics.json").write_text(json.dumps({"fit_seconds": 5.0}))
+    assert report.finished(plan, results).fit_seconds["tuned"] == {0: 12.0 + 5.0 + 10.0, 1: 13.0 + 11.0}
+
+
+def test_what_a_run_has_one_value_of(results: Path) -> None:
+    for seed, value in ((0, 0.5), (1, None)):
+        path = results / "maml" / f"seed-{seed}" / "metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"test/adapted/coverage@10": value}}))
+    runs = report.finished(EXPERIMENT, results)
+    np.testing.assert_array_equal(runs.values_of_runs("maml", "adapted/coverage@10"), [0.5, np.nan])
+    np.testing.assert_array_equal(runs.values_of_runs("maml", "adapted/coverage@10", [1]), [np.nan])
+    assert runs.is_of_runs("adapted/coverage@10")
+    assert not runs.is_of_runs("adapted/mae")
+    assert not runs.is_of_runs("adapted/recall")
+    with pytest.raises(InputError, match=r"bias, seed 0: metrics\.json has no test/adapted/coverage@10; run it again"):
+        runs.values_of_runs("bias", "adapted/coverage@10")
 
 
 def test_no_results(tmp_path: Path) -> None:

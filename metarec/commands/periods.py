@@ -1,11 +1,13 @@
 """``metarec periods``: train to a period, test on the next: frozen, fine-tuned and retrained models side by side."""
 
 import argparse
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metarec.commands.experiment import add_experiment, results_of, show
+from metarec.commands.experiment import add_experiment, results_of, show, warn_of
 
 EPILOG = """
 The experiment must have the layer configs/scenario/period.yaml. Its methods are followed through all periods:
@@ -44,6 +46,7 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.figure:
         require_matplotlib("no --figure")
+    plan.require_fixed(options.option)
     followed, results = experiment.load(options.experiment), results_of(options)
     number = plan.periods_of(followed, options.experiment)
     followed = experiment.only(followed, options.methods)
@@ -53,11 +56,10 @@ def _run(options: argparse.Namespace) -> None:
         return
     failed = []
     if not options.no_run:
-        experiment.check(followed, jobs[:1])
+        _check(followed, jobs, options.metric)
         failed = experiment.run(jobs)
     rows = table.records(followed, number, results, options.metric, options.seeds)
-    if odd := experiment.ran_otherwise(jobs):
-        print(f"metarec: {', '.join(odd)}: not as {options.experiment} says now; run it again", file=sys.stderr)
+    warn_of(experiment.ran_otherwise(jobs), options.experiment)
     if options.figure:
         title = f"{options.experiment.stem}: trained to a period, tested on the next; 95 % intervals"
         figure.draw(rows, options.figure, title)
@@ -70,3 +72,13 @@ def _run(options: argparse.Namespace) -> None:
     if failed:
         print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
         sys.exit(1)
+
+
+def _check(followed: Any, jobs: Sequence[Any], metric: str) -> None:
+    """Refuse, before the first run, what could not be compared after the last."""
+    from metarec import experiment, training
+    from metarec.periods import plan
+
+    asked = [metric.removeprefix("zero_shot/")] if metric else []
+    experiment.check(dataclasses.replace(followed, metrics=[*followed.metrics, *asked]), jobs[:1])
+    plan.require_same_rows(followed, training.parse(jobs[0].command), metric)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from metarec.data import newcomers
-from metarec.data.ratings import BoolArray, IntArray, Ratings
+from metarec.data.ratings import EARLIEST, BoolArray, IntArray, Ratings
 from metarec.data.scenario import Division, Scenario, Split, Tasks, assembled
 from metarec.errors import InputError, at_least
 
@@ -14,9 +14,6 @@ Train = Literal["first", "last", "all"]
 
 Cut = Literal["ratings", "months"]
 """Periods of equally many ratings, or of whole calendar months."""
-
-EARLIEST = 10**8
-"""Times below are no seconds since 1970 of any data set, but ranks or the like: they fall into no month."""
 
 
 class Period(Scenario):
@@ -40,7 +37,7 @@ class Period(Scenario):
         cut: `ratings` gives each period equally many, up to ties, which stay together in the later one; `months` gives
             each as many whole calendar months (UTC), the earlier ones one more where they do not come out even.
         val_fraction: share of a period's ratings, its latest, that validate; ties as above.
-        seed: has no part in the split; of the order of training ratings where `data.train_order` is random.
+        seed: of the negatives that `data.negatives` asks for; the split has no chance in it.
         min_ratings: a validation or test task with fewer ratings in its period is left out and counted.
         max_ratings: a validation or test task with more is left out and counted; null: no limit.
         train_min_ratings: the same for training tasks.
@@ -168,10 +165,10 @@ def _ends(time: IntArray) -> tuple[np.int64, np.int64]:
 
 
 def _holds(ratings: Ratings, begins: IntArray, share: float) -> IntArray:
-    """When the validation ratings of each period begin, (periods,)."""
+    """When the validation ratings of each period but the last one begin, which is tested alone, (periods - 1,)."""
     ordered = np.sort(ratings.time)
     place = np.searchsorted(ordered, begins)
-    counts = np.diff(np.append(place, len(ordered)))
+    counts, place = np.diff(place), place[:-1]
     holds: IntArray = ordered[place + np.minimum(np.rint(counts * (1 - share)).astype(np.int64), counts - 1)]
     tied = np.flatnonzero(holds == ordered[place])
     if len(tied):

@@ -206,7 +206,7 @@ def assembled(
             reasons = ", ".join(f"{count} {reason}" for reason, count in division.left_out.items() if count)
             raise InputError(
                 f"the split leaves no {stage} {division.tasks[:-1]} ({reasons or 'nobody left out'}); lower {option}, "
-                "give other fractions, or split by: random"
+                "or give this stage a larger share"
             )
     items, before = division.ratings.item, np.empty(0, dtype=np.int64) if earlier is None else earlier
     seen = newcomers.rated(items[np.append(rows["train"], before)], len(division.ratings.item_ids))

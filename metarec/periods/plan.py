@@ -1,6 +1,7 @@
 """From an experiment's methods to a run for each way of keeping up with time and each period."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,34 @@ def _method(name: str, method: Method, way: str, period: int) -> Method:
     return dataclasses.replace(changed, starts_from=name_of(name, way, period - 1))
 
 
+def require_fixed(options: Sequence[str]) -> None:
+    """Refuse options of all runs that would have them cut the data otherwise than their names say.
+
+    Args:
+        options: as ``--option`` takes them, ``KEY=VALUE``.
+    """
+    for option in options:
+        if option.startswith(f"{OPTION}."):
+            raise InputError(f"--option {option}: the runs of all periods differ in it; set it in the experiment file")
+
+
+def require_same_rows(experiment: Experiment, config: dict[str, Any], metric: str) -> None:
+    """Refuse what would judge the ways of keeping up on different rows, as they know different items.
+
+    Args:
+        experiment: the methods to follow.
+        config: the configuration of one of the runs.
+        metric: the metric of the table; empty: the experiment's first.
+    """
+    if config["data"]["negatives"]:
+        raise InputError(
+            "data.negatives: frozen and retrained models would be asked for others; follow ratings or likes"
+        )
+    for name in [*experiment.metrics, metric]:
+        if name.removeprefix("zero_shot/").startswith(("full_", "novelty", "coverage")):
+            raise InputError(f"{name}: frozen and retrained models rank other catalogues; give metrics of rated items")
+
+
 def periods_of(experiment: Experiment, path: Path) -> int:
     """Into how many periods an experiment cuts its data.
 
@@ -72,8 +101,8 @@ def periods_of(experiment: Experiment, path: Path) -> int:
     for layer in experiment.layers:
         content = yaml.safe_load(Path(layer).read_text(encoding="utf-8")) or {}
         scenario: dict[str, Any] = (content.get("data") or {}).get("scenario") or {}
-        if "class_path" in scenario:
-            kind, periods = scenario["class_path"], (scenario.get("init_args") or {}).get("periods")
+        kind = scenario.get("class_path", kind)
+        periods = (scenario.get("init_args") or {}).get("periods", periods)
     periods = experiment.options.get(f"{OPTION}.periods", periods)
     if kind != SCENARIO or not isinstance(periods, int) or periods < 2:
         raise InputError(f"{path}: periods need the layer configs/scenario/period.yaml, with 2 periods or more")

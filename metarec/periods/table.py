@@ -57,8 +57,8 @@ def records(
         values = {key: _values(folders, metric) for key, folders in done.items()}
         for (name, way), own_values in values.items():
             frozen = values.get((name, "frozen")) if way != "frozen" and period > 1 else None
-            if frozen is not None and len(frozen) != len(own_values):
-                frozen = None  # other seeds: no pairs
+            if frozen is not None and _seeds(done[name, way]) != _seeds(done[name, "frozen"]):
+                frozen = None  # no pairs
             head = {"method": name, "way": way, "trained_to": period, "tested_on": period + 1, "metric": metric}
             rows.append(head | _record(own_values, frozen, _summary(done[name, way][0])))
     if not rows:
@@ -83,8 +83,14 @@ def _require_same(folders: Sequence[Path], results: Path, period: int) -> None:
 
 
 def _values(folders: Sequence[Path], metric: str) -> Values:
-    """Values of shape (seeds, users), users in the order of their rows."""
-    return np.stack([column_of(users_of(pd.read_parquet(f / "per_task.parquet")), metric) for f in folders])
+    """Values of shape (seeds, users), users in the order of their names, the same in all runs of a period."""
+    tables = [users_of(pd.read_parquet(folder / "per_task.parquet")).sort_values("user") for folder in folders]
+    return np.stack([column_of(table, metric) for table in tables])
+
+
+def _seeds(folders: Sequence[Path]) -> list[str]:
+    """The seeds of some runs, as their folders are called."""
+    return [folder.name for folder in folders]
 
 
 def _record(values: Values, frozen: Values | None, summary: Record) -> Record:
@@ -129,7 +135,7 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
     for title, field in (
         ("test users", "tasks"),
         ("of them new", "new_tasks"),
-        ("ratings of unknown items", "ratings_of_unseen_items"),
+        ("ratings of unseen items", "ratings_of_unseen_items"),
     ):
         for way in dict.fromkeys(row["way"] for row in rows) if field != "tasks" else [""]:
             own = [[row for row in rows if row["tested_on"] == n and way in ("", row["way"])] for n in tested]

@@ -14,14 +14,16 @@ from torch.utils.data import DataLoader
 
 from metarec import __version__
 from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.ratings import EARLIEST
 from metarec.errors import InputError, at_least
 from metarec.files import replacing, write_json
-from metarec.module import Columns, MetaModule
+from metarec.judging import Columns
+from metarec.module import MetaModule
 from metarec.streaming.events import Events, Who, scored_of, stream_of
 from metarec.streaming.figures import draw
 from metarec.streaming.modes import MODES, Adaptation, Mode, possible
 from metarec.streaming.replay import replay
-from metarec.streaming.summary import EARLIEST, Curves, curve, modes_of, summary
+from metarec.streaming.summary import Curves, curve, modes_of, summary
 from metarec.tracking import wandb_loggers
 from metarec.training import MetarecCLI
 from metarec.training import run as run_training
@@ -169,8 +171,8 @@ def _write(
 ) -> None:
     """Write the three files, tell W&B, and print what came out."""
     folder = Path(trainer.default_root_dir)
-    cut = int(data.ratings.time[data.split.train].max())
-    trained = {data.ratings.item_ids[item] for item in np.unique(data.ratings.item[data.split.train])}
+    cut = int(data.ratings.time[data.split.known].max())
+    trained = {data.ratings.item_ids[item] for item in np.unique(data.ratings.item[data.split.known])}
     found = {
         "metarec": __version__,
         "data": {"name": data.ratings.name, "digest": data.ratings.digest},

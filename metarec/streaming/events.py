@@ -71,7 +71,7 @@ def stream_of(ratings: Ratings, split: Split, who: Who = "test") -> Events:
     if not ratings.timed:
         raise InputError(f"stream: {ratings.name} has no times, so that nothing says what came first; use timed data")
     if who == "test":
-        before = np.union1d(split.train, split.val)
+        before = np.union1d(split.known, split.val)
         before = before[np.isin(ratings.user[before], ratings.user[split.test])]
         rows = np.union1d(split.test, before)
         return _packed(ratings, rows, np.isin(rows, split.test))
@@ -106,7 +106,7 @@ def _later(ratings: Ratings, split: Split) -> BoolArray:
 
 def _last(ratings: Ratings, split: Split) -> int:
     """Time of the last training rating."""
-    return int(ratings.time[split.train].max())
+    return int(ratings.time[split.known].max())
 
 
 def _packed(ratings: Ratings, rows: IntArray, scored: BoolArray) -> Events:

@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from metarec.data.ratings import EARLIEST
 from metarec.metrics.intervals import Interval, paired_interval
 from metarec.metrics.prequential import (
     FloatArray,
@@ -22,9 +23,6 @@ COLUMNS = ("time", "user", "item", "seen", "rating")
 
 POINTS = 200
 """Most points of a curve in the file; every event's are a function of `stream.parquet`."""
-
-EARLIEST = 10**8
-"""Times below are no seconds since 1970, but ranks or the like: they fall into no month."""
 
 
 class Curves(NamedTuple):

@@ -50,7 +50,10 @@ def made(
     intervals = dict(zip(values, mean_intervals(list(values.values())), strict=True))
     cells = {key: _cell(interval, len(values[key])) for key, interval in intervals.items()}
     for metric in experiment.metrics:
-        cells |= _bold(metric, cells, runs) | _tests(metric, experiment.reference, values, runs)
+        if runs.is_of_runs(f"adapted/{metric}"):
+            cells |= _of_runs(metric, experiment.reference, runs)
+        else:
+            cells |= _bold(metric, cells, runs) | _tests(metric, experiment.reference, values, runs)
         for method in runs.users:
             if abs(cells[gain(metric), method].mean or 0.0) <= ROUNDING:
                 cells[gain(metric), method] = Cell()
@@ -97,8 +100,9 @@ def _columns(experiment: Experiment, figures: Mapping[str, Mapping[str, Printed]
 def _values(experiment: Experiment, runs: Runs) -> dict[Key, Values]:
     """The values of every cell that is a mean over users, (seeds, users)."""
     found, reference = {}, experiment.reference
+    metrics = [metric for metric in experiment.metrics if not runs.is_of_runs(f"adapted/{metric}")]
     for method in runs.users:
-        for metric in experiment.metrics:
+        for metric in metrics:
             adapted, zero = runs.values(method, f"adapted/{metric}"), runs.values(method, f"zero_shot/{metric}")
             found[metric, method], found[zero_shot(metric), method] = adapted, zero
             found[gain(metric), method] = (adapted - zero) * (1 if higher_is_better(metric) else -1)
@@ -112,6 +116,22 @@ def _less(metric: str, method: str, other: str, runs: Runs) -> Values:
     """Values of a method minus those of another, over the seeds of both."""
     seeds, column = runs.shared_seeds(method, other), f"adapted/{metric}"
     return runs.values(method, column, seeds) - runs.values(other, column, seeds)
+
+
+def _of_runs(metric: str, reference: str, runs: Runs) -> dict[Key, Cell]:
+    """The cells of a metric that a run has but one value of: means over seeds, without an interval."""
+    found = {}
+    for method in runs.users:
+        adapted, zero = (runs.values_of_runs(method, f"{mode}/{metric}") for mode in ("adapted", "zero_shot"))
+        sign = 1 if higher_is_better(metric) else -1
+        means = {metric: adapted, zero_shot(metric): zero, gain(metric): sign * (adapted - zero)}
+        if reference in runs.users and method != reference and (seeds := runs.shared_seeds(method, reference)):
+            own, other = (runs.values_of_runs(name, f"adapted/{metric}", seeds) for name in (method, reference))
+            means[difference(metric, reference)] = own - other
+        for name, values in means.items():
+            mean = float(values.mean())
+            found[name, method] = Cell(None if np.isnan(mean) else mean, seeds=len(values))
+    return found
 
 
 def _cell(interval: Interval, seeds: int) -> Cell:

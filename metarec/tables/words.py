@@ -47,19 +47,27 @@ def caption(experiment: Experiment, rows: Sequence[Row], figures: Mapping[str, M
         figures: the printed figures in it.
     """
     first = experiment.metrics[0]
-    cells = {metric: [row.cells[metric] for row in rows] for metric in experiment.metrics}
-    users = {metric: _range(cell.tasks for cell in found) for metric, found in cells.items()}
-    others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != users[first])
+    cells = {metric: _column(rows, metric) for metric in experiment.metrics}
+    whole = [metric for metric, found in cells.items() if any(c.mean is not None and not c.tasks for c in found)]
+    users = {metric: _range(cell.tasks for cell in found) for metric, found in cells.items() if metric not in whole}
+    most = next(iter(users.values()), "")
+    others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != most)
+    over = f"{most} test users{f' ({others})' if others else ''} and " if users else ""
     seeds = [cell.seeds for cell in cells[first]]
     return " ".join(
         [
             experiment.shows,
-            f"Mean over {users[first]} test users{f' ({others})' if others else ''} and {_range(seeds)} model seed(s),",
+            f"Mean over {over}{_range(seeds)} model seed(s),",
             f"in brackets {described(max(seeds))}. {_own(experiment.metrics)} of each user's own; gain: adapted",
             f"against zero-shot; {difference(first, experiment.reference)}: paired by user and seed; p: paired",
             "permutation test of that difference over users, seeds averaged first, with Holm's correction for the rows",
             "of the table. Bold: the best row, where the interval of its paired difference to the second best excludes",
             "0. fit s: training and selection; ms/user: adapting to one user alone and predicting.",
+            *(
+                [f"{', '.join(whole)}: one value a run, over all test users at once, hence no interval."]
+                if whole
+                else []
+            ),
             *_sources(figures),
         ]
     )

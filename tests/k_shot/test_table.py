@@ -177,3 +177,18 @@ def test_picture_of_many_lines(tmp_path: Path) -> None:
     assert len(looks) == 12
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "3"]
     assert axes.get_lines()[3].get_ydata().tolist() == [3.0, 3.0, 3.0]
+
+
+def test_the_readme_shows_the_committed_curves() -> None:
+    """Every cell of the README's table is a record of the committed file, and every record stands there."""
+    path = Path("experiments/curves/movielens-100k-k-shot.csv")
+    rows = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    text = Path("README.md").read_text(encoding="utf-8")
+    block = text.split(f"<!-- begin {path.stem} mae -->\n")[1].split(f"\n<!-- end {path.stem} mae -->")[0]
+    lines = [line for line in block.splitlines() if line.startswith("| ")][2:]
+    shown = {line.split(" | ")[0].removeprefix("| "): line.split(" | ")[1:8] for line in lines}
+    expected: dict[str, list[str]] = {}
+    for row in rows:
+        mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+        expected.setdefault(row["method"], []).append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+    assert shown == expected

@@ -61,6 +61,29 @@ def test_how_many_periods(followed: Experiment) -> None:
         plan.periods_of(without, PATH)
 
 
+def test_a_later_layer_may_say_how_many(followed: Experiment, tmp_path: Path) -> None:
+    layer = tmp_path / "three.yaml"
+    layer.write_text("data: {scenario: {init_args: {periods: 3}}}\n")
+    layered = dataclasses.replace(followed, layers=[*followed.layers, str(layer)], options={})
+    assert plan.periods_of(layered, PATH) == 3
+
+
+def test_options_of_the_scenario_are_refused() -> None:
+    plan.require_fixed(["trainer.max_epochs=1"])
+    with pytest.raises(InputError, match="set it in the experiment file"):
+        plan.require_fixed(["data.scenario.init_args.periods=3"])
+
+
+@pytest.mark.parametrize(
+    ("negatives", "metric", "words"),
+    [(4, "", "data.negatives: "), (0, "zero_shot/full_ndcg@10", "other catalogues"), (0, "coverage@10", "catalogues")],
+)
+def test_ways_that_would_be_judged_on_other_rows(followed: Experiment, negatives: int, metric: str, words: str) -> None:
+    plan.require_same_rows(followed, {"data": {"negatives": 0}}, "rmse")
+    with pytest.raises(InputError, match=words):
+        plan.require_same_rows(followed, {"data": {"negatives": negatives}}, metric)
+
+
 def test_borrowed_weights_are_refused(followed: Experiment) -> None:
     borrowed = dataclasses.replace(followed, methods={**followed.methods, "tuned": Method(weights_from="fomaml")})
     with pytest.raises(InputError, match="tuned: weights of another method"):

@@ -73,6 +73,17 @@ def test_markdown_has_a_row_a_way_and_a_column_a_period(results: Path) -> None:
     assert cells[7] == ["test users", "", "2", "3"]
 
 
+def test_users_are_paired_by_name_and_seeds_by_number(results: Path) -> None:
+    before = table.records(PLAN, 3, results)
+    path = results / "net-fine-tuned-2" / "seed-0" / "per_task.parquet"
+    pd.read_parquet(path).iloc[::-1].to_parquet(path)
+    assert table.records(PLAN, 3, results) == before
+    path.parent.rename(path.parents[1] / "seed-1")
+    rows = table.records(PLAN, 3, results, seeds=[0, 1])
+    [tuned] = [row for row in rows if (row["way"], row["tested_on"]) == ("fine-tuned", 3)]
+    assert (tuned["mean"], tuned["less_than_frozen"]) == (3.0, None)
+
+
 def test_other_tests_are_refused(results: Path) -> None:
     write(results, "mean-retrained-2", [1.0, 1.0, 1.0], digest="other")
     with pytest.raises(InputError, match="other users or ratings of period 3"):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from metarec.data.periods import Period
 from metarec.data.ratings import Ratings
 from metarec.data.scenario import Split
 from metarec.data.splits import ItemCold, UserCold
@@ -20,14 +21,14 @@ def pairs(ratings: Ratings, rows: np.ndarray) -> set[tuple[int, int]]:
 
 @pytest.mark.parametrize(
     "scenario",
-    [Warm(by="time"), Warm(), ItemCold((0.5, 0.2, 0.3)), UserCold()],
-    ids=["warm_time", "warm", "item_cold", "user_cold"],
+    [Warm(by="time"), Warm(), ItemCold((0.5, 0.2, 0.3)), UserCold(), Period(4, 3, "last", min_ratings=1)],
+    ids=["warm_time", "warm", "item_cold", "user_cold", "period"],
 )
 def test_what_test_users_said_before_is_learned_from(ratings: Ratings, scenario: object) -> None:
     """Training and validation ratings of theirs are seen by later events, and are not scored."""
     split = scenario(ratings)
     events = stream_of(ratings, split)
-    used = np.concatenate([split.train, split.val, split.test])
+    used = np.concatenate([split.known, split.val, split.test])
     used = used[np.isin(ratings.user[used], ratings.user[split.test])]
     user = events.user[events.owner].numpy()
     assert set(zip(user.tolist(), events.item.tolist(), strict=True)) == pairs(ratings, used)

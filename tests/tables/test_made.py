@@ -1,6 +1,7 @@
 """The table of run folders against plain numpy."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,48 @@ def test_rows_that_ran_otherwise_are_named(results: Path) -> None:
     table = made(EXPERIMENT, report.finished(EXPERIMENT, results), {}, "small", odd=["maml", "tuned"])
     assert table.warnings == ["Not as the experiment file says now: maml, tuned."]
     assert table_of(results).warnings == []
+
+
+COVERAGE = {"bias": (0.25, 0.25), "maml": (0.5, 0.6), "tuned": (0.4, 0.1)}
+"""Adapted, with the two seeds; zero-shot it is a tenth less."""
+
+
+@pytest.fixture
+def covered(results: Path) -> Path:
+    """The runs, with what the full catalogue adds to their means."""
+    for method, values in COVERAGE.items():
+        for seed, value in enumerate(values):
+            path = results / method / f"seed-{seed}" / "metrics.json"
+            means = {"test/adapted/coverage@10": value, "test/zero_shot/coverage@10": value - 0.1}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": means | {"test/adapted/mae": 9.0}}))
+    return results
+
+
+def test_a_metric_of_the_run_is_a_mean_over_seeds_without_an_interval(covered: Path) -> None:
+    table = table_of(covered, metrics=["mae", "coverage@10", "ndcg_exp@5"])
+    found = cell(table, "maml", "coverage@10")
+    assert found == Cell(pytest.approx(0.55), seeds=2)
+    assert cell(table, "maml", "zero-shot coverage@10").mean == pytest.approx(0.45)
+    assert cell(table, "maml", "gain in coverage@10").mean == pytest.approx(0.1)
+    assert cell(table, "maml", "coverage@10 - bias") == Cell(pytest.approx(0.3), seeds=2)
+    assert cell(table, "maml", "p (coverage@10)") == cell(table, "bias", "coverage@10 - bias") == Cell()
+    assert bold(table, "coverage@10") == []
+    assert cell(table, "maml", "mae") == cell(table_of(covered), "maml", "mae")  # not the mean of metrics.json
+    assert "Mean over 50 test users (ndcg_exp@5: 49) and 2 model seed(s)" in table.caption
+    assert " coverage@10: one value a run, over all test users at once, hence no interval." in table.caption
+
+
+def test_a_metric_of_the_run_may_come_first_or_alone(covered: Path) -> None:
+    for metrics, over in ((["coverage@10", "mae"], "50 test users and 2 model"), (["coverage@10"], "2 model")):
+        table = table_of(covered, metrics=metrics)
+        assert f"Mean over {over} seed(s)" in table.caption
+        assert cell(table, "tuned", "gain in coverage@10").mean == pytest.approx(0.1)
+
+
+def test_a_metric_of_the_run_without_a_value_is_none(covered: Path) -> None:
+    path = covered / "maml" / "seed-1" / "metrics.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"metrics": content["metrics"] | {"test/adapted/coverage@10": None}}))
+    table = table_of(covered, metrics=["coverage@10"])
+    assert cell(table, "maml", "coverage@10") == cell(table, "maml", "coverage@10 - bias") == Cell(seeds=2)
+    assert cell(table, "tuned", "coverage@10").mean == pytest.approx(0.25)

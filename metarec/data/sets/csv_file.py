@@ -52,7 +52,8 @@ def csv_ratings(
         rating: column of the ratings; null: rows are events, each a click of rating 1 on the scale (0, 1).
         time: column of the times; null: there are none, or none that matter.
         time_unit: s, ms or us since 1970, or iso for dates as 2024-05-01T12:30:00. Times become whole seconds.
-        scale: lowest and highest rating; others are refused. Null: the lowest and highest that are found.
+        scale: lowest and highest rating; others are refused. Null: as training begins, the lowest and highest of the
+            training ratings, the only ones that may decide it; the source names those of the whole file.
         repeats: what to do where a user rates an item more than once: `last` keeps the last rating in time (or, where
             times are equal or there are none, in the file), `mean` the mean of all, at the time of the last, and
             `error` refuses the file. How many went is counted.
@@ -126,7 +127,7 @@ def _content(file: Rows, options: Options, lists: tuple[Listed | None, Listed | 
     """Read everything, and say what was found and done."""
     numbers = read_numbers(file, options, *(listed.ids if listed else [] for listed in lists))
     found = options.rating is not None and options.scale is None
-    notes = [f"scale {numbers.scale[0]:g} to {numbers.scale[1]:g} as found"] if found else []
+    notes = [f"scale {numbers.scale[0]:g} to {numbers.scale[1]:g} as found in the whole file"] if found else []
     warnings = [] if numbers.time is None else remarks(numbers.time, numbers.user, options.unit)
     numbers, left_out = without_repeats(file, numbers, options)
     notes += left_out

@@ -42,7 +42,7 @@ def rows(ratings):
 def test_ratings_with_times(tmp_path):
     path = written(tmp_path)
     ratings = csv_ratings(path, time="time")
-    assert (ratings.name, ratings.source) == ("own", f"path {path}; scale 1.5 to 5 as found")
+    assert (ratings.name, ratings.source) == ("own", f"path {path}; scale 1.5 to 5 as found in the whole file")
     assert (ratings.user_ids, ratings.item_ids, ratings.scale) == (("", "a", "b"), ("", "x1", "x9", "y"), (1.5, 5))
     assert rows(ratings) == [(2, 2, 3, 20), (1, 1, 5, 30), (2, 3, 1.5, 10)]
     assert [ratings.user.dtype, ratings.rating.dtype, ratings.time.dtype] == [np.int64, np.float32, np.int64]
