@@ -51,6 +51,8 @@ class Experiment:
         seeds: model seeds.
         methods: rows of the table, in order.
         tuned: folder of the layers that `metarec tune` writes, one a method; with borrowed weights, their method's too.
+        published: printed figures to hold against ours, by method and metric: ids in `published.csv` beside the file.
+        expected: lowest and highest mean that `metarec table --check` accepts, by method and column of the table.
     """
 
     shows: str
@@ -61,6 +63,8 @@ class Experiment:
     seeds: list[int] = field(default_factory=lambda: [0])
     options: dict[str, Any] = field(default_factory=dict)
     tuned: str | None = None
+    published: dict[str, dict[str, str]] = field(default_factory=dict)
+    expected: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ def _check(experiment: Experiment, path: Path) -> None:
         if not getattr(experiment, key):
             raise InputError(f"{path}: {key} is empty; give at least one")
     methods = list(experiment.methods)
-    for name in [experiment.reference, *filter(None, map(_source, experiment.methods.values()))]:
+    held = [*experiment.published, *experiment.expected]
+    for name in [experiment.reference, *held, *filter(None, map(_source, experiment.methods.values()))]:
         if name not in methods:
             raise InputError(f"{path}: {_no_method(name, methods)}")
     for name, method in experiment.methods.items():
@@ -201,9 +206,8 @@ def check(experiment: Experiment, jobs: Sequence[Job]) -> None:
         known = configured.measured(training.parse(job.command))
         for metric in experiment.metrics:
             if metric not in known:
-                raise InputError(
-                    f"metrics: no metric '{metric}'" + (did_you_mean(metric, known) or f"; known are {known}")
-                )
+                hint = did_you_mean(metric, known) or f"; known are {known}"
+                raise InputError(f"metrics: no metric '{metric}'{hint}")
 
 
 def folder_of(results: Path, method: str, seed: int) -> Path:
@@ -226,8 +230,7 @@ def _job(experiment: Experiment, name: str, method: Method, seed: int, results: 
         options["ckpt_path" if method.weights_from else "start_from"] = str(needs)
     trains = method.train and not method.weights_from
     options |= {"then_test": "true"} if trains else {"verbose": "false"}
-    command = ["fit" if trains else "test"]
-    command += [argument for layer in layers for argument in ("-c", layer)]
+    command = ["fit" if trains else "test", *(argument for layer in layers for argument in ("-c", layer))]
     command += [f"--{key}={value}" for key, value in options.items()] + [f"--{option}" for option in extra]
     return Job(name, seed, folder, command, layers, needs)
 
@@ -292,7 +295,6 @@ def _run_one(job: Job) -> bool:
 
 def _score(folder: Path) -> str:
     """The main figures of a finished run, in one line."""
-    summary = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    means = summary.get("metrics", {})
+    means = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("metrics", {})
     found = {name: means.get(f"test/adapted/{name}") for name in ("mae", "rmse", "auc")}
     return ", ".join(f"{name} {value:.3f}" for name, value in found.items() if value is not None)

@@ -65,3 +65,18 @@ def read_yaml(path: Path, keys: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; begin with one of {keys}")
     return content
+
+
+def replace_block(path: Path, name: str, content: str) -> None:
+    """Replace what stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->`` in a text file.
+
+    Raises:
+        InputError: the file has no such block.
+    """
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if begin not in text or end not in text:
+        raise InputError(f"{path}: no block {begin} ... {end}; add these two lines where the table is to stand")
+    before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    write_text(path, f"{before}{begin}\n{content}\n{end}{after}")

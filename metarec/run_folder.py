@@ -16,6 +16,7 @@ from torch import distributed
 
 from metarec import __version__
 from metarec.callbacks import SelectAdaptation
+from metarec.commit import commit
 from metarec.data.unseen import APART, unseen_values
 from metarec.files import replacing, write_json
 from metarec.judging import Columns
@@ -34,6 +35,7 @@ class RunFolder(Callback):
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._started = 0.0
+        self._commit = commit()  # now: files may change while a run goes on
         self._predictions: list[Columns] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -109,6 +111,7 @@ class RunFolder(Callback):
         return {
             "metarec": __version__,
             "torch": torch.__version__,
+            "commit": self._commit,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
             "unseen_values": unseen_values(data.ratings, data.split.known, data.split.test),

@@ -59,9 +59,22 @@ def test_only_some_seeds_and_methods(small: Path, tmp_path: Path) -> None:
         experiment.expand(experiment.load(small), tmp_path, methods=["maen"])
 
 
+def test_what_results_are_held_against_makes_no_run_stale(small: Path, tmp_path: Path) -> None:
+    before = experiment.expand(experiment.load(small), tmp_path / "results")
+    more = "published: {plain: {mae: lee}}\n        expected: {mean: {mae: [0.1, 0.2]}}"
+    small.write_text(small.read_text().replace("reference: mean", f"reference: mean\n        {more}"))
+    held = experiment.load(small)
+    assert held.published == {"plain": {"mae": "lee"}}
+    assert held.expected == {"mean": {"mae": [0.1, 0.2]}}
+    after = experiment.expand(held, tmp_path / "results")
+    assert [(job.digest, job.command) for job in after] == [(job.digest, job.command) for job in before]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("reference: mean", "reference: mean\n        published: {maen: {}}", "no method 'maen'; did you mean mean"),
+        ("reference: mean", "reference: mean\n        expected: {maen: {}}", "no method 'maen'; did you mean mean"),
         ("reference: mean", "referense: mean", "unknown key 'referense'; did you mean reference"),
         ("train: false", "trian: false", "unknown key 'trian'; did you mean train"),
         ("reference: mean", "reference: maen", "no method 'maen'; did you mean mean"),

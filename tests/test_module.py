@@ -14,6 +14,7 @@ from metarec.algorithms.gradient.maml import MAML
 from metarec.algorithms.plain.pretrain import Pretrain
 from metarec.baselines.means import ItemMean
 from metarec.callbacks import AverageWeights, BestCheckpoint, SelectAdaptation
+from metarec.commit import commit
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import UserCold
@@ -79,6 +80,7 @@ def test_fit_validate_test_predict(ratings: Ratings, tmp_path: Path) -> None:
     assert summary["metrics"]["test/adapted/rmse"] == pytest.approx(table["adapted/rmse"].mean())
     assert summary["tasks"] == 8
     assert summary["fit_seconds"] > 0
+    assert summary["commit"] == commit()
     assert summary["split"]["digest"] == data.split.digest
 
     predictions = pd.read_parquet(tmp_path / "predictions.parquet")

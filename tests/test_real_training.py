@@ -16,6 +16,7 @@ from metarec.baselines.means import ItemMean
 from metarec.metrics.functional import mae
 from metarec.module import MetaModule
 from metarec.nets.base import NoNet
+from metarec.tables.made import made
 from tests.conftest import demo_data
 from tests.test_training import LAYERS
 
@@ -78,15 +79,17 @@ def test_an_experiment_becomes_a_table(tmp_path: Path, capsys: pytest.CaptureFix
     metarec("run", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--methods", *methods)
     again = metarec("run", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--methods", *methods)
     assert again.stdout.count("done before") == 2 * len(methods)
-    rows = report.records(experiment.load(DEMO), tmp_path, [0, 1])
-    score = {(row["method"], row["metric"]): row for row in rows}
-    assert {row["seeds"] for row in rows} == {2}
-    assert score["maml", "gain_mae"]["low"] > 0
-    assert score["maml", "mae"]["mean"] < score["pretrain-zero-shot", "mae"]["mean"]
-    assert score["maml", "mae"]["mean"] < score["item-mean", "mae"]["mean"] < score["random", "mae"]["mean"]
-    assert score["maml", "mae"]["mean"] < 0.80
-    assert score["pretrain-zero-shot", "gain_mae"]["mean"] == pytest.approx(0, abs=1e-6)
-    for kind in ("md", "csv", "json"):
+    plan = experiment.load(DEMO)
+    rows = {row.method: row for row in made(plan, report.finished(plan, tmp_path, [0, 1]), {}, "demo").rows}
+    score = {method: row.cells["mae"].mean for method, row in rows.items()}
+    assert list(rows)[:3] == ["random", "item-mean", "item-user-bias"]
+    assert {row.cells["mae"].seeds for row in rows.values()} == {2}
+    assert rows["maml"].cells["gain in mae"].low > 0
+    assert score["maml"] < score["pretrain-zero-shot"]
+    assert score["maml"] < score["item-mean"] < score["random"]
+    assert score["maml"] < 0.80
+    assert rows["pretrain-zero-shot"].cells["gain in mae"].mean is None
+    for kind in ("md", "latex", "html", "csv", "json"):
         cli.main(["table", str(DEMO), "--results", str(tmp_path), "--seeds", "0", "1", "--format", kind])
         assert "maml" in capsys.readouterr().out
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from metarec.benchmark.records import Record, as_json, read, rounded
 from metarec.benchmark.report import as_markdown
 from metarec.errors import InputError, at_least
-from metarec.files import write_text
-from metarec.report import replace_block
+from metarec.files import replace_block, write_text
 
 BLOCK = "bench"
 """Name of the block that ``--into`` replaces."""

@@ -27,9 +27,9 @@ def warn_of(odd: Sequence[str], file: Path) -> None:
 
 def show(text: str, into: Path | None, block: str) -> None:
     """Print a table, or put it into a file, in the place of the block of that name."""
-    from metarec import report
+    from metarec.files import replace_block
 
     if into:
-        report.replace_block(into, block, text)
+        replace_block(into, block, text)
     else:
         print(text)

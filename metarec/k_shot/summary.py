@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from metarec.metrics.intervals import Interval, mean_interval
+from metarec.metrics.intervals import Interval, mean_intervals
 from metarec.metrics.shots import area_under_shots, shots_to_share
 
 FloatArray = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ def of_users(table: pd.DataFrame, metric: str) -> tuple[list[int], FloatArray]:
 
 
 def curve(shots: Sequence[int], values: npt.ArrayLike, higher_is_better: bool, resamples: int = 9_999) -> Curve:
-    """The curve of means over users, after the mean over seeds, with 95 % bootstrap intervals over users.
+    """The curve of means over users and seeds, with 95 % bootstrap intervals over users, seeds nested.
 
     A mean at k, and the shots needed, are of the users that have a value at every k, so that all points of a curve
     are of the same users.
@@ -61,10 +61,10 @@ def curve(shots: Sequence[int], values: npt.ArrayLike, higher_is_better: bool, r
     """
     array = np.array(values, dtype=np.float64, ndmin=3)
     array[:, np.isnan(array).any(axis=(0, 2))] = np.nan
-    points = [mean_interval(array[:, :, place], resamples=resamples) for place in range(len(shots))]
-    area = mean_interval(area_under_shots(shots, array), resamples=resamples)
+    heights = [*np.moveaxis(array, -1, 0), area_under_shots(shots, array)]
+    *points, area = mean_intervals(heights, resamples=resamples)
     needed = shots_to_share(shots, [point.mean for point in points], higher_is_better, SHARE)
-    return Curve(list(shots), points, area, needed, higher_is_better)
+    return Curve(list(shots), list(points), area, needed, higher_is_better)
 
 
 def as_plain(curve: Curve) -> dict[str, Any]:

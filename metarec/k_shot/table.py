@@ -14,7 +14,7 @@ from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.k_shot.summary import KEYS, Curve, curve, of_users, plain
 from metarec.messages import did_you_mean
-from metarec.metrics.intervals import Interval
+from metarec.metrics.intervals import Interval, described
 
 Record = dict[str, Any]
 LAYER = "configs/evaluation/k_shot.yaml"
@@ -45,7 +45,7 @@ class Curves(NamedTuple):
 
 
 def curves(experiment: Experiment, results: Path, metric: str = "", seeds: Sequence[int] = ()) -> Curves:
-    """The curve of each method that left one: means over draws, then seeds, then users, with intervals over users.
+    """The curve of each method that left one: means over draws, seeds and users, with intervals over seeds and users.
 
     Args:
         experiment: the experiment.
@@ -162,9 +162,10 @@ def _caption(found: Curves, experiment: Experiment) -> str:
             experiment.shows,
             f"{found.metric} with k ratings to adapt on (0: zero-shot), on the same other ratings of the same",
             f"{found.users} test users at every k{_without_value(found.methods)}; left out: {_listed(found.left_out)}.",
-            f"Mean over {_range(found.seeds.values())} model seed(s), in brackets the 95 % bootstrap interval over",
-            "users, draws and seeds averaged first. area: mean height over log(1 + k); shots to 95 %: k where the mean",
-            "has made 95 % of its last gain over k = 0, - without a gain.",
+            f"Mean over {_range(found.seeds.values())} model seed(s), in brackets",
+            f"{described(max(found.seeds.values()))}, draws averaged first.",
+            "area: mean height over log(1 + k); shots to 95 %: k where the mean has made 95 % of its last gain over",
+            "k = 0, - without a gain.",
             *([f"No curves: {', '.join(found.without)}."] if found.without else []),
         ]
     )

@@ -16,7 +16,7 @@ from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.gaps import column_of, users_of
 from metarec.metrics import higher_is_better
-from metarec.metrics.intervals import Interval, mean_interval, paired_interval
+from metarec.metrics.intervals import Interval, described, mean_interval, paired_interval
 from metarec.periods.plan import name_of, ways_of
 
 Record = dict[str, Any]
@@ -30,7 +30,7 @@ FIELDS = (
 def records(
     experiment: Experiment, periods: int, results: Path, metric: str = "", seeds: Sequence[int] = ()
 ) -> list[Record]:
-    """One record a method, way and tested period, of those that are run, with 95 % bootstrap intervals over users.
+    """One record a method, way and tested period, of those that are run, with 95 % bootstrap intervals.
 
     A user's value is the mean over model seeds. `less_than_frozen` is the frozen model's value minus this one's, paired
     by user: positive where an error became less. In the first period, all ways are one run.
@@ -144,7 +144,7 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:
     direction = "higher" if higher_is_better(metric.split("/")[-1]) else "lower"
     caption = (
         f"{experiment.shows} {metric} ({direction} is better), a mean over the users of a period and {seeds} model "
-        "seed(s), in brackets the 95 % bootstrap interval over users, seeds averaged first. Each period is tested by "
+        f"seed(s), in brackets {described(max(row['seeds'] for row in rows))}. Each period is tested by "
         "models that have seen nothing of it or of later time. frozen: trained on period 1 alone; fine-tuned: that "
         "model, trained further on each following period; retrained: from scratch on all periods before. Of period 2, "
         "they are one model."

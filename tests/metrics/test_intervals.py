@@ -8,9 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from metarec.metrics import intervals
-from metarec.metrics.intervals import Interval, mean_interval, paired_interval
+from metarec.metrics.intervals import Interval, described, mean_interval, mean_intervals, paired_interval
 
 
 def width(interval: Interval) -> float:
@@ -53,17 +54,86 @@ def test_pairs_are_the_users_that_both_have() -> None:
     assert paired_interval([5.0, 1.0, 4.0], [5.0, 1.0, 4.0]) == Interval(0, 0, 0, 3, 0)
 
 
-def test_pairs_of_different_users_are_refused() -> None:
+def test_pairs_of_different_users_or_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="3 users and a reference of 2"):
         paired_interval([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="of 2 and 1 seeds"):
+        paired_interval(np.ones((2, 3)), np.ones(3))
 
 
-def test_a_user_is_averaged_over_the_seeds_that_have_a_value() -> None:
+def test_what_a_seed_does_to_both_methods_cancels() -> None:
+    random = np.random.default_rng(13)
+    shared = random.normal(size=(3, 1)) + random.normal(size=100)
+    found = paired_interval(shared + 0.1 + 0.01 * random.normal(size=(3, 100)), shared)
+    assert 0.09 < found.low < found.high < 0.11
+
+
+def test_a_user_who_lacks_a_value_in_one_seed_has_none() -> None:
     seeds = np.array([[1.0, 4.0, np.nan, np.nan], [3.0, 4.0, 8.0, np.nan]])
-    assert mean_interval(seeds) == mean_interval([2.0, 4.0, np.nan, np.nan])
-    assert paired_interval(seeds, np.zeros((5, 4))) == mean_interval(seeds)
-    # More seeds are not more users: repeating them must not narrow anything.
-    assert mean_interval(np.repeat(seeds, 9, axis=0)) == pytest.approx(mean_interval(seeds), abs=1e-12)
+    found = mean_interval(seeds)
+    assert (found.mean, found.tasks, found.missing) == (3.0, 2, 2)
+    assert found == mean_interval(seeds[:, :2])._replace(missing=2)
+    assert paired_interval(seeds, np.zeros((2, 4))) == found
+
+
+def test_draws_of_users_and_seeds_in_plain_loops() -> None:
+    """The generator's numbers first choose the users of all draws, then their seeds."""
+    values = np.random.default_rng(7).normal(size=(3, 6)) + np.array([[0.0], [0.5], [1.5]])
+    random = np.random.default_rng(11)
+    users, seeds = random.integers(0, 6, (200, 6)), random.integers(0, 3, (200, 3))
+    means = []
+    for draw in range(200):
+        total = 0.0
+        for seed in seeds[draw]:
+            for user in users[draw]:
+                total += values[seed, user]
+        means.append(total / 18)
+    found = mean_interval(values, resamples=200, seed=11, level=0.9)
+    assert found.mean == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, [5, 95])), abs=1e-12)
+
+
+def test_of_one_seed_it_is_the_bootstrap_over_users() -> None:
+    users = np.random.default_rng(8).normal(size=70)
+    expected = bootstrap(
+        (users,), np.mean, n_resamples=999, method="percentile", batch=50, rng=np.random.default_rng(3)
+    ).confidence_interval
+    for values in (users, users[None], np.repeat(users[None], 4, axis=0)[:1]):
+        found = mean_interval(values, resamples=999, seed=3)
+        assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_it_is_as_wide_as_users_seeds_and_their_interplay_say() -> None:
+    """The variance of a draw's mean in closed form, for values = seed's effect + user's effect + rest."""
+    random = np.random.default_rng(9)
+    values = random.normal(size=400) + np.array([[-0.3], [0.0], [0.1], [0.3]]) + random.normal(size=(4, 400))
+    seed, user = values.mean(axis=1) - values.mean(), values.mean(axis=0) - values.mean()
+    rest = values - values.mean() - seed[:, None] - user
+    variance = (seed**2).sum() / 4**2 + (user**2).sum() / 400**2 + (rest**2).sum() / 1600**2
+    assert width(mean_interval(values)) == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.05)
+    assert width(mean_interval(values)) > 2 * width(mean_interval(values.mean(axis=0)))
+
+
+def test_more_seeds_are_not_more_users() -> None:
+    users = np.random.default_rng(10).normal(size=60)
+    one, many = mean_interval(users), mean_interval(np.repeat(users[None], 9, axis=0))
+    assert width(many) == pytest.approx(width(one), rel=0.03)
+
+
+def test_of_one_user_the_seeds_are_drawn() -> None:
+    assert mean_interval([[1.0], [2.0], [6.0]])[:3] == mean_interval([1.0, 2.0, 6.0])[:3]
+    assert mean_interval([[1.0], [2.0], [6.0]]).tasks == 1
+
+
+def test_cells_together_are_the_cells_alone() -> None:
+    random = np.random.default_rng(12)
+    cells = [random.normal(size=(3, 40)), random.normal(size=(3, 40)), random.normal(size=40), np.ones((3, 40))]
+    cells[1][0, 5] = np.nan
+    cells += [cells[1] + 1, np.full((3, 40), np.nan), random.normal(size=(2, 40)), cells[0] * 2]
+    together = mean_intervals(cells, resamples=500, seed=4)
+    for found, cell in zip(together, cells, strict=True):
+        assert found == pytest.approx(mean_interval(cell, resamples=500, seed=4), abs=1e-12, nan_ok=True)
+    assert mean_intervals([]) == []
 
 
 def test_equal_seed_equal_interval() -> None:
@@ -120,6 +190,11 @@ def test_memory_is_bounded() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6  # all resamples at once would take 80 MB
+
+
+def test_captions_name_the_seeds_where_there_are_several() -> None:
+    assert described(1) == "the 95 % bootstrap interval over users"
+    assert described(3) == "the 95 % bootstrap interval over users, model seeds nested in each draw of them"
 
 
 def test_reading_results_does_not_import_torch() -> None:
