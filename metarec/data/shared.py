@@ -55,4 +55,5 @@ def _name(specification: dict[str, Any]) -> str:
 
 def _division(scenario: Scenario, ratings: Ratings, tasks: Tasks) -> bytes:
     """What a split follows from: the very data set, and all that the scenario was given."""
-    return pickle.dumps((type(scenario), sorted(vars(scenario).items()), id(ratings), tasks))
+    kind = type(scenario)
+    return pickle.dumps((kind.__module__, kind.__qualname__, sorted(vars(scenario).items()), id(ratings), tasks))

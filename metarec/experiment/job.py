@@ -189,6 +189,7 @@ def _there(task: Task, log: Path) -> int:
             return process.returncode
         finally:
             end_group(process.pid)
+            process.wait()
 
 
 def end_group(leader: int) -> None:

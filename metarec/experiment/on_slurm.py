@@ -34,7 +34,7 @@ class Slurm:
         try:
             executor = submitit.AutoExecutor(results / "submitit", cluster=given.pop("cluster", "slurm"))
             executor.update_parameters(**given)
-        except (RuntimeError, ValueError, NameError, TypeError) as error:
+        except (RuntimeError, ValueError, NameError, TypeError, AssertionError) as error:
             raise InputError(f"--launcher slurm: {' '.join(str(error).split())}") from error
         self._executor, self._jobs = executor, dict[Path, Any]()
 

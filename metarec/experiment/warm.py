@@ -39,13 +39,15 @@ def serve(calls: Connection, modules: Sequence[str] = MODULES) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the runner decides
     children: dict[int, ForkProcess] = {}
-    with _temporary_files():
+    with _temporary_files(), suppress(EOFError, ConnectionError):
         for name in modules:
             importlib.import_module(name)
-        while _attend(calls, children):
-            pass
-        for child in children.values():
-            end_group(child.pid or 0)
+        try:
+            while True:
+                _attend(calls, children)
+        finally:
+            for child in children.values():
+                end_group(child.pid or 0)
 
 
 def keep(data: dict[str, Any]) -> None:
@@ -66,8 +68,8 @@ def _temporary_files() -> Iterator[None]:
             tempfile.tempdir = None
 
 
-def _attend(calls: Connection, children: dict[int, ForkProcess]) -> bool:
-    """Wait for the next call or the end of a child, and deal with it; false: there will be no more calls."""
+def _attend(calls: Connection, children: dict[int, ForkProcess]) -> None:
+    """Wait for the next call or the end of a child, and deal with it; raises when there will be no more calls."""
     ready = wait([calls, *(child.sentinel for child in children.values())])
     for number, child in list(children.items()):
         if child.sentinel in ready:
@@ -75,21 +77,17 @@ def _attend(calls: Connection, children: dict[int, ForkProcess]) -> bool:
             calls.send((number, child.pid, child.exitcode))
             del children[number]
     if calls not in ready:
-        return True
-    try:
-        number, function, arguments = calls.recv()
-    except EOFError:
-        return False
+        return
+    number, function, arguments = calls.recv()
     if number is None:
         with suppress(Exception, SystemExit):
             function(*arguments)
-        return True
+        return
     gc.freeze()  # what is here stays: a child's collector need not look at it
     child = multiprocessing.get_context("fork").Process(target=_child, args=(calls, function, arguments))
     child.start()
     children[number] = child
     calls.send((number, child.pid, None))
-    return True
 
 
 def _child(calls: Connection, function: Callable[..., int], arguments: tuple[Any, ...]) -> None:
