@@ -11,7 +11,7 @@ from metarec.experiment.local import Local
 
 @pytest.fixture
 def local() -> Iterator[Local]:
-    launcher = Local(modules=())
+    launcher = Local()
     yield launcher
     launcher.close()
 
