@@ -15,18 +15,22 @@ from metarec.algorithms.base import Algorithm
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import BoolArray, FeatureTable, FloatArray, IntArray, Ratings
 from metarec.data.scenario import Split
+from metarec.data.sources import swapped
 from metarec.data.tasks import PackedTasks
 from metarec.errors import LeakError
 
 STARTS = ("validation", "the test")
 """What begins at each of `Split.starts`."""
 
+EXTREME = 1e6
+"""A number unlike those of any data set's ratings, and most attributes."""
+
 
 def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
     """Prepare an algorithm; stop where a rating or, before a fit, an attribute leaks.
 
-    Ratings: `audit_split`, `audit_tasks`. Statistics: an algorithm is given `EpisodeDataModule.known`, in which there
-    are no ratings but those of training. Attributes: `audited`.
+    Ratings: `audit_split`, `audit_tasks`. Scale and ranges: `audit_settled`. Statistics: an algorithm is given
+    `EpisodeDataModule.known`, in which there are no ratings but those of training. Attributes: `audited`.
 
     Args:
         algorithm: not prepared yet.
@@ -39,6 +43,7 @@ def prepare(algorithm: Algorithm, data: EpisodeDataModule, stage: str) -> None:
     if stage in ("fit", "test"):  # what predicts without training is only ever tested
         audit_split(data.given, data.split)
         audit_tasks(data.ratings, data.split, data.train_tasks)
+        audit_settled(data)
     if stage == "fit":
         audited(algorithm, data.known, data.known_tasks)
     else:
@@ -80,7 +85,8 @@ def _audit_people(ratings: Ratings, split: Split) -> None:
     """Refuse people with windows of their history in two stages."""
     if ratings.person is None:
         return
-    met = {stage: ratings.person[ratings.user[getattr(split, stage)]] for stage in ("known", "val", "test")}
+    rows = {"train": split.known, "val": split.val, "test": split.test}
+    met = {stage: ratings.person[ratings.user[own]] for stage, own in rows.items()}
     for first, second in itertools.combinations(met, 2):
         _refuse(np.isin(np.unique(met[first]), met[second]), f"people have windows in {first} and {second}")
 
@@ -101,6 +107,59 @@ def audit_tasks(ratings: Ratings, split: Split, tasks: PackedTasks) -> None:
     allowed = _sorted(*(getattr(ratings, name)[split.train] for name in ("user", "item", "rating")))
     if not all(np.array_equal(held, own) for held, own in zip(packed, allowed, strict=True)):
         raise LeakError("the training tasks hold other ratings than the split's training ratings")
+
+
+def audit_settled(data: EpisodeDataModule) -> None:
+    """Check that a scale and ranges that nobody gave are those of training: far other numbers elsewhere change nothing.
+
+    Args:
+        data: the data, of which `EpisodeDataModule.ratings` has the scale and the ranges.
+
+    Raises:
+        LeakError: they would be others, had others rated otherwise, or had new users and items other numbers.
+    """
+    if not data.given.unsettled:
+        return
+    own = data.ratings if data.tasks == "users" else swapped(data.ratings)
+    other = exaggerated(data.given, data.split.known).settled(data.split.known)
+    if own.scale != other.scale:
+        raise LeakError("the scale depends on ratings that are no training ratings; give the scale")
+    for side in ("user", "item"):
+        rows = np.unique(getattr(own, side)[data.split.known])
+        held, there = getattr(own, f"{side}_features"), getattr(other, f"{side}_features")
+        for name, codes in held.categorical.items():
+            same = np.array_equal(codes[rows], there.categorical[name][rows])
+            if not same or held.values[name] != there.values[name]:
+                raise LeakError(f"the ranges of {name} depend on {side}s that training has not seen; give its edges")
+
+
+def exaggerated(ratings: Ratings, known: IntArray) -> Ratings:
+    """The data set with far higher and lower numbers for all ratings but some, and for those without one of these."""
+    rating, others = ratings.rating.copy(), np.setdiff1d(np.arange(len(ratings)), known)
+    rating[others] += np.where(others % 2, EXTREME, -EXTREME).astype(np.float32)
+    unseen = _unseen(ratings.at(known))
+    return dataclasses.replace(
+        ratings,
+        rating=rating,
+        user_features=_exaggerated(ratings.user_features, unseen["user"]),
+        item_features=_exaggerated(ratings.item_features, unseen["item"]),
+    )
+
+
+def _exaggerated(features: FeatureTable, rows: IntArray) -> FeatureTable:
+    """The attributes with far higher and lower numbers in some rows."""
+    numeric = dict(features.numeric)
+    for name, each in numeric.items():
+        number = each.number.copy()
+        number[rows] = np.where(rows % 2, EXTREME, -EXTREME)
+        numeric[name] = dataclasses.replace(each, number=number)
+    return dataclasses.replace(features, numeric=numeric)
+
+
+def _unseen(ratings: Ratings) -> dict[str, IntArray]:
+    """By side, the rows of users and items without a rating, but for row 0."""
+    sides = ("user", ratings.user_ids, ratings.user), ("item", ratings.item_ids, ratings.item)
+    return {side: np.setdiff1d(np.arange(1, len(ids)), rows) for side, ids, rows in sides}
 
 
 def audited(algorithm: Algorithm, known: Ratings, tasks: PackedTasks) -> None:
@@ -132,10 +191,7 @@ def audited(algorithm: Algorithm, known: Ratings, tasks: PackedTasks) -> None:
 
 def poisoned(ratings: Ratings) -> Ratings:
     """The data set with other attributes for every user and item without a rating."""
-    unseen = {
-        side: np.setdiff1d(np.arange(1, len(ids)), rows)
-        for side, ids, rows in (("user", ratings.user_ids, ratings.user), ("item", ratings.item_ids, ratings.item))
-    }
+    unseen = _unseen(ratings)
     return dataclasses.replace(
         ratings,
         user_features=_shifted(ratings.user_features, unseen["user"]),

@@ -9,11 +9,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from metarec.algorithms.base import Algorithm
-from metarec.data.tasks import PackedTasks, Rows, TaskBatch, pack
+from metarec.data.tasks import PackedTasks, Rows, TaskBatch, pack, ratings_of
 from metarec.errors import InputError, at_least
+from metarec.judging import Columns
 from metarec.metrics import catalogue, ranks
 from metarec.metrics.ranks import Ranks
-from metarec.module import MODES, Columns
+from metarec.module import MODES
 from metarec.nets.base import NoNet
 from metarec.recommend import ItemIndex, score_all
 
@@ -95,7 +96,7 @@ class FullCatalogue(Callback):
         index = ItemIndex(net, rows)
         own = information.to(pl_module.device)
         known = _known(data)
-        self._catalogue = Catalogue(algorithm, index, own, self.k, least, data.negatives > 0, self.memory, known)
+        self._catalogue = Catalogue(algorithm, index, own, self.k, least, data.negatives, self.memory, known)
 
     def _least(self, module: Any, scale: tuple[float, float]) -> float:
         """The lowest rating of a relevant item."""
@@ -160,6 +161,11 @@ def names(k: Sequence[int]) -> list[str]:
     return [f"full_{name}@{cut}" for cut in k for name in METRICS] + [f"novelty@{cut}" for cut in k]
 
 
+def names_of_runs(k: Sequence[int]) -> list[str]:
+    """The metrics of which `FullCatalogue` gives a run one value, over all of its users."""
+    return [f"coverage@{cut}" for cut in k]
+
+
 class Catalogue:
     """What all test users share, and how a batch of them is judged.
 
@@ -169,7 +175,7 @@ class Catalogue:
         information: their self-information in bits, (C,), on the device of the batches.
         k: cut-offs, below C.
         relevant: lowest rating of a relevant item.
-        negatives: whether support rows of rating 0 are sampled negatives, which nobody has seen.
+        negatives: how many sampled negatives, which nobody has seen, stand behind each rating of a support set.
         memory: see `FullCatalogue`.
         known: what users have rated before the test, a task a user; null: their support sets are all.
 
@@ -184,7 +190,7 @@ class Catalogue:
         information: Tensor,
         k: Sequence[int],
         relevant: float,
-        negatives: bool = False,
+        negatives: int = 0,
         memory: int | None = None,
         known: PackedTasks | None = None,
     ) -> None:
@@ -229,11 +235,12 @@ class Catalogue:
             scores = scores.float()
         sound = scores.isfinite().all(1)
         scores.masked_fill_(~sound[:, None], 0.0)
-        seen = support.mask & ((support.rating > 0) | (not self.negatives))
+        rated = torch.arange(support.mask.shape[1], device=task.device) % (1 + self.negatives) == 0
+        seen = support.mask & rated
         owner = torch.arange(len(task), device=task.device)[:, None].expand_as(seen)
         self._leave_out(scores, owner[seen], support.item[seen])
         if self.known is not None:
-            self._leave_out(scores, *(column.to(task.device) for column in _rows_of(self.known, task.cpu())))
+            self._leave_out(scores, *(column.to(task.device) for column in ratings_of(self.known, task.cpu())))
         return scores, sound
 
     def _leave_out(self, scores: Tensor, owner: Tensor, item: Tensor) -> None:
@@ -246,15 +253,6 @@ def _known(data: Any) -> PackedTasks:
     """The ratings known before the test, a task a user: of training, and whatever else the test may adapt to."""
     support = data.split.support.get("test")
     return data.train_tasks if support is None else pack(data.ratings, np.union1d(data.split.train, support))
-
-
-def _rows_of(tasks: PackedTasks, users: Tensor) -> tuple[Tensor, Tensor]:
-    """Position in `users` (T,) and item of each of their ratings, (N,) each; users without a task have none."""
-    place = torch.searchsorted(tasks.task, users).clamp(max=len(tasks.task) - 1)
-    size = tasks.lengths[place] * (tasks.task[place] == users)
-    owner = torch.arange(len(users)).repeat_interleave(size)
-    row = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner] + tasks.offset[place][owner]
-    return owner, tasks.item[row]
 
 
 def _means(

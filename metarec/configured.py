@@ -6,11 +6,13 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 from threadpoolctl import threadpool_limits
 
-from metarec.catalogue import FullCatalogue, names
+from metarec.catalogue import FullCatalogue, names, names_of_runs
 from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
-from metarec.metrics.collection import metrics_of
+from metarec.data.unseen import PARTS
+from metarec.metrics.collection import metrics_apart
+from metarec.metrics.named import all_metrics
 from metarec.training import Parser, check_layers
 
 
@@ -69,7 +71,9 @@ def ratings_of(config: Path) -> Ratings:
 
 
 def measured(config: dict[str, Any]) -> list[str]:
-    """The metrics that a test with this configuration gives every user, as tables name them.
+    """The metrics that a test with this configuration gives users, or the run, as tables name them.
+
+    Those of unseen items too, which a test has only where it asks for such items beside others.
 
     Args:
         config: what `parse` returned.
@@ -77,5 +81,7 @@ def measured(config: dict[str, Any]) -> list[str]:
     model, found = config["model"], []
     for callback in config["trainer"]["callbacks"] or []:
         if callback["class_path"] == f"{FullCatalogue.__module__}.{FullCatalogue.__name__}":
-            found += names(callback["init_args"]["k"])
-    return [*metrics_of(model["feedback"], model["ndcg_at"], model["relevant"]), *found]
+            cuts = callback["init_args"]["k"]
+            found += [*names(cuts), *names_of_runs(cuts)]
+    own = all_metrics(model["feedback"], model["ndcg_at"], model["relevant"], model["more_metrics"])
+    return [*own, *metrics_apart(model["feedback"], PARTS), *found]

@@ -1,12 +1,13 @@
-"""Gaps between groups of users: for whom a run works worst, from its ``per_task.parquet``; no torch."""
+"""Gaps between groups of users, or of items where these are the tasks: for whom a run works worst; no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from metarec.data.ratings import UNKNOWN, BoolArray, FeatureTable
 from metarec.errors import InputError, at_least
 from metarec.messages import did_you_mean
 from metarec.metrics import higher_is_better
@@ -37,15 +38,19 @@ class Gap(NamedTuple):
     share: float
 
 
-def gap_of(values: npt.ArrayLike, groups: Sequence[str], better: bool, least: int = 10, seed: int = 0) -> Gap:
+def gap_of(
+    values: npt.ArrayLike, groups: Sequence[str | tuple[str, ...]], better: bool, least: int = 10, seed: int = 0
+) -> Gap:
     """The worst group's mean minus the best one's, over users that have a value.
 
     The difference between groups as a measure of unequal service: Ekstrand et al., All the cool kids, how do they fit
     in (FAT* 2018), compare means of user groups by age and gender. Of the differences the largest is reported here.
 
+    Groups may overlap, as those of films by genre do; random groupings then hand around each one's whole set of groups.
+
     Args:
         values: one value a user, NaN = none, (users,).
-        groups: each user's group, (users,).
+        groups: each user's group, or groups, (users,).
         better: whether larger values are better.
         least: users with a value that a group must have to be compared; smaller ones are listed only.
         seed: of the random groupings and the intervals.
@@ -58,27 +63,50 @@ def gap_of(values: npt.ArrayLike, groups: Sequence[str], better: bool, least: in
         >>> found.gap, found.compared
         (3.5, ['a', 'b'])
     """
-    array, labels = np.asarray(values, dtype=np.float64), np.asarray(groups, dtype=object)
-    if array.shape != labels.shape or array.ndim != 1:
-        raise ValueError(f"got values of shape {array.shape} for groups of shape {labels.shape}; give one each a user")
-    means = {str(name): mean_interval(array[labels == name], seed=seed) for name in dict.fromkeys(labels)}
+    array, sets = np.asarray(values, dtype=np.float64), [(own,) if isinstance(own, str) else own for own in groups]
+    if array.shape != (len(sets),):
+        raise ValueError(f"got values of shape {array.shape} for {len(sets)} groups; give one each a user")
+    members = {str(name): np.array([name in own for own in sets]) for name in dict.fromkeys(n for s in sets for n in s)}
+    means = {name: mean_interval(array[member], seed=seed) for name, member in members.items()}
     sign = -1 if better else 1
     means = dict(sorted(means.items(), key=lambda entry: (np.isnan(entry[1].mean), sign * entry[1].mean)))
     compared = [name for name, interval in means.items() if interval.tasks >= least]
     if len(compared) < 2:
         return Gap(means, compared, np.nan, np.nan, np.nan)
-    counted = np.isin(labels, compared) & ~np.isnan(array)
-    kept, code = array[counted], np.unique(labels[counted].astype(str), return_inverse=True)[1]
+    member = np.stack([members[name] for name in compared])
+    counted = member.any(axis=0) & ~np.isnan(array)
+    kept, member = array[counted], member[:, counted]
     random = np.random.default_rng(seed)
-    drawn = np.array([_range(kept, random.permutation(code)) for _ in range(DRAWS)])
-    own = _range(kept, code)
-    share = (1 + (drawn >= own - 1e-12).sum()) / (1 + DRAWS)
-    return Gap(means, compared, sign * own, sign * float(drawn.mean()), float(share))
+    drawn = np.array([_range(kept, member[:, random.permutation(len(kept))]) for _ in range(DRAWS)])
+    own_range = _range(kept, member)
+    share = (1 + (drawn >= own_range - 1e-12).sum()) / (1 + DRAWS)
+    return Gap(means, compared, sign * own_range, sign * float(drawn.mean()), float(share))
 
 
-def _range(values: Values, code: npt.NDArray[np.int64]) -> float:
-    """Largest minus smallest mean of the groups."""
-    return float(np.ptp(np.bincount(code, values) / np.bincount(code)))
+def _range(values: Values, member: BoolArray) -> float:
+    """Largest minus smallest mean of the groups, whose members are (groups, users)."""
+    return float(np.ptp(member @ values / member.sum(axis=1)))
+
+
+def groups_of(table: FeatureTable, name: str, rows: Sequence[int]) -> list[tuple[str, ...]]:
+    """The groups of users or items by an attribute: its value, each of its values, or ``""`` without one.
+
+    Args:
+        table: their attributes.
+        name: the attribute.
+        rows: which of them.
+
+    Raises:
+        KeyError: there is no such attribute.
+    """
+    values, own = table.values[name], list(rows)
+    found: Iterable[list[int]]
+    if name in table.multi_hot:
+        found = ([int(column) for column in np.flatnonzero(row)] for row in table.multi_hot[name][own])
+    else:
+        codes = table.categorical[name] if name in table.categorical else table.lists[name]
+        found = ([int(code) for code in row if code] for row in codes[own].reshape(len(own), -1))
+    return [tuple(values[code] for code in row) or (UNKNOWN,) for row in found]
 
 
 def users_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +156,7 @@ def column_of(users: pd.DataFrame, metric: str) -> Values:
     return values
 
 
-def as_markdown(gap: Gap, metric: str, by: str, least: int) -> str:
+def as_markdown(gap: Gap, metric: str, by: str, least: int, kind: str = "users") -> str:
     """The groups as a Markdown table, and the gap below.
 
     Args:
@@ -136,14 +164,15 @@ def as_markdown(gap: Gap, metric: str, by: str, least: int) -> str:
         metric: its name.
         by: what the groups are by.
         least: users that a group must have to be compared.
+        kind: who they are, `users` or `items`.
     """
-    lines = [f"| {by} | {metric} | users | without a value |", "| --- | ---: | ---: | ---: |"]
+    lines = [f"| {by} | {metric} | {kind} | without a value |", "| --- | ---: | ---: | ---: |"]
     for name, found in gap.groups.items():
         mark = "" if name in gap.compared else " (not compared)"
         cell = "-" if found.tasks == 0 else f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"
         lines.append(f"| {name or 'unknown'}{mark} | {cell} | {found.tasks} | {found.missing} |")
     if np.isnan(gap.gap):
-        return "\n".join([*lines, "", f"No gap: fewer than two groups have {least} users with a value."])
+        return "\n".join([*lines, "", f"No gap: fewer than two groups have {least} {kind} with a value."])
     direction = "more is better" if higher_is_better(metric.split("/")[-1]) else "less is better"
     worst, best = gap.compared[-1], gap.compared[0]
     return "\n".join(
@@ -152,7 +181,7 @@ def as_markdown(gap: Gap, metric: str, by: str, least: int) -> str:
             "",
             f"Worst ({worst or 'unknown'}) minus best ({best or 'unknown'}): {gap.gap:+.3f}; {direction}. Random "
             f"groups of these sizes: {gap.by_chance:+.3f} on average, as large in {100 * gap.share:.1f} % of {DRAWS} "
-            "draws. In brackets 95 % bootstrap intervals over users; groups of fewer than "
-            f"{least} users are not compared.",
+            f"draws. In brackets 95 % bootstrap intervals over {kind}; groups of fewer than "
+            f"{least} {kind} are not compared.",
         ]
     )

@@ -1,6 +1,6 @@
 """MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,12 @@ from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch
+from metarec.data.unseen import PARTS, parts
 from metarec.errors import DivergedError, InputError, at_least
-from metarec.judging import adapted, seconds_alone
+from metarec.judging import Columns, adapted, judged, seconds_alone
 from metarec.metrics.base import TaskMetric
-from metarec.metrics.collection import Feedback, metric_modules, require_negatives
+from metarec.metrics.collection import Feedback, as_modules, metrics_apart, require_negatives
+from metarec.metrics.named import all_metrics
 from metarec.nets.base import Net, Schema
 from metarec.optim import clip_norm, decay_groups, require_rows
 
@@ -27,9 +29,6 @@ MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
 
 SAME_CONFIG = "use the configuration it was trained with, config.yaml in its run folder"
-
-Columns = dict[str, Tensor]
-"""One value per task and column."""
 
 
 class MetaModule(LightningModule):
@@ -45,6 +44,9 @@ class MetaModule(LightningModule):
         feedback: what is judged: `ratings`, by errors and ranks; `clicks` among negatives of the data, by AUC alone.
         relevant: lowest rating of a relevant item, for all of these but nDCG. The default suits ratings of 1 to 5; on
             any other scale, set it: where no rating reaches it, no user has a value.
+        more_metrics: further metrics by name, such as `ndcg_exp@10`, `ndcg_binary@5`, `precision_top5@5` (the five
+            largest ratings are relevant) or `precision_values@5` (values of ratings are matched), see
+            `metarec.metrics.named`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class MetaModule(LightningModule):
         ndcg_at: int = 5,
         feedback: Feedback = "ratings",
         relevant: float = 4.0,
+        more_metrics: Sequence[str] = (),
     ) -> None:
         super().__init__()
         at_least(1, model__ndcg_at=ndcg_at)
@@ -68,15 +71,26 @@ class MetaModule(LightningModule):
         self.make_optimizer: OptimizerCallable = lambda parameters: optimizer(parameters)
         self.make_scheduler: LRSchedulerCallable | None = lr_scheduler and (lambda outer: lr_scheduler(outer))
         self.feedback, self.relevant = feedback, relevant
-        self.metrics = nn.ModuleDict({mode: metric_modules(feedback, ndcg_at, relevant) for mode in MODES})
+        self.metrics = nn.ModuleDict(
+            {mode: as_modules(all_metrics(feedback, ndcg_at, relevant, more_metrics)) for mode in MODES}
+        )
+        self.apart = nn.ModuleDict({mode: as_modules(metrics_apart(feedback, PARTS)) for mode in MODES})
+        self.parts: Columns = {}
+        """By part of the query ratings that a test judges apart, which items belong to it, (items,)."""
         self.per_task: list[Columns] = []
         self.losses: list[Tensor] = []
         self.weights: dict[str, int] = {}
         """Epochs and steps that made the weights; empty: they are initial ones."""
 
     def setup(self, stage: str) -> None:
-        """Hand the training tasks, and nothing else, to the algorithm; before a fit, make sure that it is so."""
+        """Hand the training tasks, and nothing else, to the algorithm; before a fit, make sure that it is so.
+
+        Before a test, find out which query ratings are to be judged apart.
+        """
         data = self._data()
+        apart = stage == "test" and self.feedback == "ratings"
+        found = parts(data.ratings, data.split.known, data.split.test) if apart else {}
+        self.parts = {name: torch.from_numpy(items) for name, items in found.items()}
         require_negatives(self.feedback, data.negatives, bool((data.ratings.rating == 0).any()))
         prepare(self.algorithm, data, stage)
 
@@ -203,22 +217,11 @@ class MetaModule(LightningModule):
 
     def _judge(self, batch: TaskBatch) -> Columns:
         """Every metric in both modes, one value per task, added to the running means."""
-        query = batch.query
         prediction = {
-            "zero_shot": self.algorithm.predict({}, batch.task, query.item),
+            "zero_shot": self.algorithm.predict({}, batch.task, batch.query.item),
             "adapted": adapted(self.algorithm, batch),
         }
-        columns: Columns = {
-            "user": batch.task,
-            "support_size": batch.support.mask.sum(dim=1),
-            "query_size": query.mask.sum(dim=1),
-        }
-        for mode, metrics in self._metrics().items():
-            for metric in metrics:
-                values = metric.values(prediction[mode], query.rating, query.mask)
-                metric.update(values)
-                columns[f"{mode}/{metric.name}"] = values
-        return columns
+        return judged(batch, prediction, self._metrics(), self.parts)
 
     def on_validation_start(self) -> None:
         """Refuse to judge initial weights."""
@@ -227,6 +230,7 @@ class MetaModule(LightningModule):
     def on_test_start(self) -> None:
         """Refuse to judge initial weights."""
         self._require_trained()
+        self.parts = {name: items.to(self.device) for name, items in self.parts.items()}
 
     def on_predict_start(self) -> None:
         """Refuse to predict with initial weights."""
@@ -267,7 +271,12 @@ class MetaModule(LightningModule):
         return self._metrics()["adapted"][0]
 
     def _metrics(self) -> dict[str, list[TaskMetric]]:
-        return {mode: list(metrics.values()) for mode, metrics in self.metrics.items()}  # type: ignore[operator]
+        """The metrics of both modes, those of parts last; as many of each, in the same order."""
+        both: Any = zip(self.metrics.items(), self.apart.values(), strict=True)
+        return {
+            mode: [*metrics.values(), *(metric for metric in apart.values() if metric.part in self.parts)]
+            for (mode, metrics), apart in both
+        }
 
     def _data(self) -> EpisodeDataModule:
         data: EpisodeDataModule = self.trainer.datamodule  # type: ignore[attr-defined]

@@ -52,7 +52,8 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
         data: the data of the fit to come.
 
     Raises:
-        InputError: another model, other data, or weights that may have seen this fit's validation or test ratings.
+        InputError: another model, other data, weights that may have seen this fit's validation or test ratings, or a
+            scale or ranges that nobody gave, which that training found among other ratings than this one.
     """
     content = torch.load(path, map_location="cpu", weights_only=True)
     noted, starts = content["metarec"], data.split.starts
@@ -63,6 +64,9 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
             f"start_from {path}: may have seen what validates here; give weights of an earlier time, as the scenario "
             "metarec.data.periods.Period makes them"
         )
+    if data.given.unsettled:
+        found = ", ".join(data.given.unsettled)
+        raise InputError(f"start_from {path}: its training found {found} among earlier ratings; give them in the data")
     own, saved = dict(algorithm.named_parameters()), content["state_dict"]
     odd = [name for name, value in own.items() if getattr(saved.get(f"algorithm.{name}"), "shape", 0) != value.shape]
     if odd:

@@ -21,19 +21,10 @@ from metarec.metrics.intervals import Interval, mean_interval, paired_interval
 Record = dict[str, Any]
 Values = npt.NDArray[np.float64]
 FIELDS = (
-    "method",
-    "metric",
-    "mean",
-    "low",
-    "high",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "tasks",
-    "missing",
-    "seeds",
+    *("method", "metric", "mean", "low", "high"),
+    *("difference", "difference_low", "difference_high"),
+    *("tasks", "missing", "seeds"),
 )
-
 
 ROUNDING = 1e-6
 """A gain that is smaller comes from rounding: the method adapts nothing."""
@@ -44,7 +35,8 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
 
     A user's value is the mean over the draws of their episode, then over model seeds. Metrics are those of the adapted
     model (`mae`), of the same model without adaptation (`zero_shot_mae`), the gain by adaptation, positive where it
-    helps (`gain_mae`), `adapt_seconds` a user, and `fit_seconds` a seed, which has no interval over users.
+    helps (`gain_mae`), `adapt_seconds` a user, and `fit_seconds` a seed. What a run has but one value of, over all of
+    its users, such as `coverage@10`, is a mean over seeds: like `fit_seconds`, it has no interval and is of 0 tasks.
 
     Args:
         experiment: the experiment.
@@ -61,13 +53,16 @@ def records(experiment: Experiment, results: Path, seeds: Sequence[int] = ()) ->
     tables = {m: [_users(f / "per_task.parquet") for f in folders] for m, folders in finished.items() if folders}
     if not tables:
         raise InputError(f"{results}: no finished run; run the experiment first with `metarec run`")
-    _check_comparable(tables, [_summary(folder) for folders in finished.values() for folder in folders], results)
-    reference = tables.get(experiment.reference)
+    summaries = [_summary(folder) for folders in finished.values() for folder in folders]
+    _check_comparable(tables, summaries, results)
     rows = []
     for method, runs in tables.items():
+        reference = experiment.reference if experiment.reference in tables and experiment.reference != method else ""
         for metric, column in _columns(experiment.metrics).items():
-            against = None if reference is None or method == experiment.reference else reference
-            rows.append(_record(method, metric, column, runs, against))
+            if any(f"test/{column[0]}" in s.get("metrics", {}) for s in summaries) and column[0] not in runs[0]:
+                rows.append(_run_record(method, metric, column, finished[method], finished.get(reference, [])))
+            else:
+                rows.append(_record(method, metric, column, runs, tables.get(reference)))
         rows.append(_fit_record(experiment, method, results, seeds or experiment.seeds))
     return rows
 
@@ -131,6 +126,31 @@ def _record(
     return dict(zip(FIELDS, (method, metric, *cells, mean.tasks, mean.missing, len(runs)), strict=True))
 
 
+def _run_record(
+    method: str, metric: str, column: tuple[str, ...], folders: Sequence[Path], reference: Sequence[Path]
+) -> Record:
+    """Mean over seeds of what a run has but one value of, and the difference to the reference method."""
+    own = float(np.mean([_of_run(folder, column) for folder in folders]))
+    other = float(np.mean([_of_run(folder, column) for folder in reference])) if reference else math.nan
+    return _bare(method, metric, own, own - other, len(folders))
+
+
+def _of_run(folder: Path, column: tuple[str, ...]) -> float:
+    """The value of a run, NaN where it has none."""
+    means = _summary(folder).get("metrics", {})
+    missing = [name for name in column if f"test/{name}" not in means]
+    if missing:
+        raise InputError(f"{folder}: metrics.json has no test/{missing[0]}; run it again as the others were run")
+    values = [math.nan if means[f"test/{name}"] is None else means[f"test/{name}"] for name in column]
+    return float(values[0] - sum(values[1:]))
+
+
+def _bare(method: str, metric: str, mean: float, difference: float, seeds: int) -> Record:
+    """A record of numbers that are none of users, without intervals."""
+    cells = [None if math.isnan(number) else number for number in (mean, math.nan, math.nan, difference)]
+    return dict(zip(FIELDS, (method, metric, *cells, None, None, 0, 0, seeds), strict=True))
+
+
 def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Sequence[int]) -> Record:
     """Mean time over seeds of training, that of borrowed weights included, and of selecting steps and rate."""
     chain = [method, experiment.methods[method].weights_from]
@@ -140,8 +160,7 @@ def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Seque
         if _done(folder_of(results, method, seed))
     ]
     seconds = [sum(s.get("fit_seconds", 0.0) + s.get("select_seconds", 0.0) for s in pair) for pair in summaries]
-    mean = float(np.mean(seconds)) if seconds else None
-    return dict(zip(FIELDS, (method, "fit_seconds", mean, *[None] * 5, 0, 0, len(seconds)), strict=True))
+    return _bare(method, "fit_seconds", float(np.mean(seconds)) if seconds else math.nan, math.nan, len(seconds))
 
 
 def _summary(folder: Path) -> Record:
@@ -206,16 +225,24 @@ def as_markdown(rows: Sequence[Record], experiment: Experiment, odd: Sequence[st
 
 def _caption(rows: Sequence[Record], experiment: Experiment) -> str:
     """What the table shows, over how many users and seeds, and how its intervals were made."""
-    users = {metric: _counts(rows, metric, "tasks") for metric in experiment.metrics}
-    first = users[experiment.metrics[0]]
+    runs = [m for m in experiment.metrics if any(_of_all(row) for row in rows if row["metric"] == m)]
+    users = {metric: _counts(rows, metric, "tasks") for metric in experiment.metrics if metric not in runs}
+    first = next(iter(users.values()), "")
     others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != first)
+    over = f"{first} test users{f' ({others})' if others else ''} and " if users else ""
     seeds = _counts(rows, experiment.metrics[0], "seeds")
+    whole = f" {', '.join(runs)}: one value a run, over all test users at once, hence no interval." if runs else ""
     return (
-        f"{experiment.shows} Mean over {first} test users{f' ({others})' if others else ''} and {seeds} model seed(s), "
+        f"{experiment.shows} Mean over {over}{seeds} model seed(s), "
         f"in brackets the 95 % bootstrap interval over users, seeds averaged first. {_own(experiment.metrics)} "
         "of each user's own; gain: adapted against zero-shot; differences are paired by user; fit s: training and "
-        "selection; ms/user: adapting to one user alone and predicting."
+        f"selection; ms/user: adapting to one user alone and predicting.{whole}"
     )
+
+
+def _of_all(row: Record) -> bool:
+    """Whether a record has a value that is none of users."""
+    return row["tasks"] == 0 and row["mean"] is not None
 
 
 def _own(metrics: Sequence[str]) -> str:
@@ -238,13 +265,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(row: Record, kind: str = "", scale: float = 1.0) -> str:
-    """A mean with its interval, or a dash where there is none."""
+    """A mean with its interval, if it has one, or a dash where there is none."""
     names = (f"{kind}", f"{kind}_low", f"{kind}_high") if kind else ("mean", "low", "high")
     mean, low, high = (row[name] for name in names)
     if mean is None:
         return "-"
-    mean, low, high = (round(scale * value, 3) + 0.0 for value in (mean, low, high))  # + 0.0: no -0.000
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    mean, *ends = (round(scale * value, 3) + 0.0 for value in (mean, low, high) if value is not None)  # no -0.000
+    return f"{mean:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else f"{mean:.3f}"
 
 
 def _number(value: float | None, digits: int) -> str:

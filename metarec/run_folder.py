@@ -16,9 +16,9 @@ from torch import distributed
 
 from metarec import __version__
 from metarec.callbacks import SelectAdaptation
-from metarec.data.unseen import unseen_values
+from metarec.data.unseen import APART, unseen_values
 from metarec.files import replacing, write_json
-from metarec.module import Columns
+from metarec.judging import Columns
 from metarec.tracking import wandb_loggers
 
 RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet", "k_shot.json", "k_shot.parquet", "k_shot.png")
@@ -115,6 +115,7 @@ class RunFolder(Callback):
             "episodes": {"digest": data.test_digest, "negatives": data.negatives, "draws": data.test_draws},
             "seed": data.seed,
             "tasks": len(table),
+            "apart": _apart(table),
             "new_tasks": len(np.setdiff1d(data.test_tasks.task.numpy(), data.known.user)),
             "users": table["user"].nunique(),
             "parameters": sum(parameter.numel() for parameter in module.parameters()),
@@ -126,6 +127,20 @@ class RunFolder(Callback):
             "select_seconds": round(select.seconds, 3) if select else 0.0,
             "peak_memory_mb": _peak_memory(),
         }
+
+
+def _apart(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """By what is judged apart, how many query ratings it has and there are, and tasks with it and with others."""
+    sizes = {part: table[f"{part}_size"] for part in APART if f"{part}_size" in table}
+    return {
+        part: {
+            "ratings": int(own.sum()),
+            "of": int(table["query_size"].sum()),
+            "tasks": int((own > 0).sum()),
+            "tasks_with_others": int((own < table["query_size"]).sum()),
+        }
+        for part, own in sizes.items()
+    }
 
 
 def _plain(value: Any) -> float | None:

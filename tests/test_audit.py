@@ -8,17 +8,19 @@ import pytest
 import torch
 
 from metarec.algorithms.base import Algorithm
-from metarec.audit import audit_split, audit_tasks, audited, prepare
+from metarec.audit import audit_settled, audit_split, audit_tasks, audited, prepare
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.scenario import Split
-from metarec.data.splits import ItemCold, UserCold
+from metarec.data.sources import swapped
+from metarec.data.splits import ItemCold, UserCold, UserItemCold
 from metarec.data.tasks import PackedTasks, pack
 from metarec.data.warm import Warm
 from metarec.data.windows import windows
 from metarec.errors import LeakError
 from metarec.nets.base import NoNet, known_rows
 from tests.conftest import tiny_net
+from tests.data.test_ratings import unsettled
 
 SHARES = (0.5, 0.25, 0.25)
 
@@ -161,6 +163,24 @@ def test_tasks_of_other_ratings_are_a_leak(ratings: Ratings) -> None:
     for odd in (pack(ratings, np.append(split.train, split.test[0])), honest._replace(rating=one)):
         with pytest.raises(LeakError, match="other ratings than the split's"):
             audit_tasks(ratings, split, odd)
+
+
+@pytest.mark.parametrize("tasks", ["users", "items"])
+@pytest.mark.parametrize(
+    ("leak", "message"),
+    [("scale", "the scale depends on ratings"), ("age", "age depend on users"), ("length", "length depend on items")],
+)
+def test_a_scale_and_ranges_found_among_all_ratings_are_a_leak(tasks: str, leak: str, message: str) -> None:
+    given = unsettled()
+    given.rating[given.user == given.user[UserItemCold(SHARES, 0, 2)(given).test[0]]] = 9
+    data = EpisodeDataModule(given, UserItemCold(SHARES, 0, 2), eval_support=2, tasks=tasks)
+    audit_settled(data)
+    every, own = given.settled(np.arange(len(given))), given.settled(data.split.known)
+    taken = {"scale": "scale", "age": "user_features", "length": "item_features"}[leak]
+    leaking = dataclasses.replace(own, **{taken: getattr(every, taken)})
+    data.ratings = leaking if tasks == "users" else swapped(leaking)
+    with pytest.raises(LeakError, match=message):
+        prepare(Counting(given), data, "fit")
 
 
 class Counting(Algorithm):

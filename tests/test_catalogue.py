@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from metarec import catalogue, configured, experiment, training
 from metarec.baselines.means import GlobalMean, ItemMean
 from metarec.baselines.popularity import Popularity
 from metarec.callbacks import BestCheckpoint
-from metarec.catalogue import FullCatalogue, names
+from metarec.catalogue import FullCatalogue, names, names_of_runs
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.splits import ItemCold, UserCold
@@ -30,6 +32,7 @@ from tests.conftest import synthetic_ratings
 from tests.metrics.test_ranking import plainly
 from tests.test_clicks import click_data, click_module
 from tests.test_module import data_of, module_of, trainer_of
+from tests.test_training import LAYERS
 
 K = 3
 COMMAND = Path("configs/evaluation/full_catalogue.yaml")
@@ -53,8 +56,7 @@ def lists(module: MetaModule, data: object, items: np.ndarray, relevant: float) 
     for batch in data.test_dataloader():
         for number in range(len(batch.task)):
             one = alone(batch, number)
-            support = zip(one.support.item[0].tolist(), one.support.rating[0].tolist(), strict=True)
-            seen = {i for i, r in support if r or not data.negatives} | known(data, int(one.task))
+            seen = {*one.support.item[0].tolist()[:: 1 + data.negatives]} | known(data, int(one.task))
             good = set(one.query.item[0][one.query.rating[0] >= relevant].tolist())
             free = np.array([item for item in items if item not in seen])
             for mode in ("zero_shot", "adapted"):
@@ -100,6 +102,7 @@ def test_ranks_are_those_of_sorted_lists(
         assert metrics[f"test/{column}"] == pytest.approx(table[column].mean(), abs=1e-6)
         gain = table[column].mean() - table[f"zero_shot/full_{name}@{K}"].mean()
         assert metrics[f"test/gain/full_{name}@{K}"] == pytest.approx(gain, abs=1e-6)
+    assert {f"test/adapted/{name}" for name in names_of_runs([K])} <= set(metrics)
     for mode in ("zero_shot", "adapted"):
         tops = [order[:K] for modes in own.values() for _, order in [modes[mode]]]
         assert metrics[f"test/{mode}/coverage@{K}"] == pytest.approx(len(np.unique(tops)) / len(items), abs=1e-6)
@@ -244,8 +247,8 @@ def test_tables_may_list_them_where_the_callback_is_there() -> None:
     jobs = experiment.expand(with_it, Path("results"), methods=["item-mean"])
     experiment.check(with_it, jobs)
     known = configured.measured(training.parse(jobs[0].command))
-    assert set(names([10, 20])) <= set(known)
-    assert all(higher_is_better(name) for name in names([10, 20]))
+    assert {*names([10, 20]), *names_of_runs([10, 20])} <= set(known)
+    assert all(higher_is_better(name) for name in [*names([10, 20]), *names_of_runs([10, 20])])
 
 
 def test_a_larger_catalogue_and_another_way_to_adapt_agree_with_lists(tmp_path: Path) -> None:
@@ -324,12 +327,52 @@ def test_a_catalogue_without_what_is_asked_for_is_refused(ratings: Ratings, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_dislikes_of_the_data_are_seen(ratings: Ratings, tmp_path: Path) -> None:
-    """A row of rating 0 is a sampled negative only where negatives are sampled."""
-    data = data_of(likes(ratings))
+@pytest.mark.parametrize("negatives", [0, 3])
+def test_dislikes_of_the_data_are_seen(tmp_path: Path, negatives: int) -> None:
+    """A row of rating 0 is a sampled negative only where it was sampled."""
+    ratings = likes(synthetic_ratings(items=60))
+    scenario = UserCold((0.5, 0.2, 0.3), min_ratings=8, max_ratings=50, train_max_ratings=50)
+    data = EpisodeDataModule(ratings, scenario, eval_support=4, negatives=negatives)
     module = MetaModule(data.schema, NoNet, Popularity, feedback="clicks")
     table, _ = judged(tmp_path, module, data, FullCatalogue([K]))
-    disliked = torch.cat([((b.support.rating == 0) & b.support.mask).sum(1) for b in data.test_dataloader()])
+    disliked = torch.cat([(b.support.rating[:, :: 1 + negatives] == 0).sum(1) for b in data.test_dataloader()])
     assert (disliked > 0).any()
     candidates = (table["full_relevant"] / table[f"chance/full_precision@{K}"]).dropna()
     np.testing.assert_allclose(candidates, len(data.train_tasks.item.unique()) - 4)
+
+
+def in_processes(ranks: int, folder: Path, users: float) -> subprocess.CompletedProcess:
+    """A test over the full catalogue of MovieLens 100K, of this share of its users, in so many processes."""
+    layers = [*LAYERS[:3], "-c=configs/baseline/item_user_bias.yaml", f"-c={COMMAND}"]
+    options = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--data.eval_batch_size=7"]
+    options += [f"--data.scenario.init_args.fractions=[{1 - 2 * users},{users},{users}]"]
+    options += ["--trainer.strategy=ddp", f"--trainer.devices={ranks}"] if ranks > 1 else []
+    arguments = [sys.executable, "-m", "metarec", "test", *layers, *options, f"--trainer.default_root_dir={folder}"]
+    return subprocess.run(arguments, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("movielens")
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    """Of an odd number of users in several batches: the same row a user, the same means, the same coverage."""
+    tables, means = [], []
+    for ranks in (1, 2):
+        done = in_processes(ranks, tmp_path / str(ranks), 0.041)
+        assert done.returncode == 0, done.stderr[-2000:]
+        tables.append(pd.read_parquet(tmp_path / str(ranks) / "per_task.parquet").drop(columns="seconds"))
+        means.append(json.loads((tmp_path / str(ranks) / "metrics.json").read_text())["metrics"])
+    assert len(tables[0]) == 39
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)
+    assert {"test/adapted/coverage@10", "test/zero_shot/coverage@20", "test/full_missing"} <= set(means[0])
+    assert means[0] == pytest.approx(means[1], abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("movielens")
+def test_more_processes_than_users_are_refused(tmp_path: Path) -> None:
+    done = in_processes(2, tmp_path, 0.0015)
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("metarec: error: ")]
+    assert lines
+    assert set(lines) == {"metarec: error: 1 test task(s) for 2 processes; give --trainer.devices=1 or fewer"}
+    assert not list(tmp_path.rglob("*.parquet"))

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from metarec import cli, gaps
-from metarec.data.ratings import Ratings
-from metarec.gaps import binned, column_of, gap_of, users_of
+from metarec.data.ratings import FeatureTable, Ratings, encode, encode_lists, encode_sets
+from metarec.gaps import binned, column_of, gap_of, groups_of, users_of
 from metarec.training import parse
 
 
@@ -67,6 +67,42 @@ def test_bins_have_equally_many_users_and_keep_equal_numbers_together() -> None:
     assert pd.DataFrame({"bin": binned(tied, 4), "number": tied}).groupby("number")["bin"].nunique().max() == 1
 
 
+def test_overlapping_groups_are_means_of_all_their_members() -> None:
+    random = np.random.default_rng(3)
+    member = random.random((3, 60)) < 0.5
+    groups = [tuple(name for name, own in zip("abc", column, strict=True) if own) or ("",) for column in member.T]
+    values = random.normal(size=60) + 3 * member[1]
+    found = gap_of(values, groups, better=False, least=15)
+    means = {name: values[own].mean() for name, own in zip("abc", member, strict=True)}
+    assert {name: found.groups[name].mean for name in "abc"} == pytest.approx(means)
+    assert {name: found.groups[name].tasks for name in "abc"} == dict(zip("abc", member.sum(axis=1), strict=True))
+    assert found.gap == pytest.approx(max(means.values()) - min(means.values()))
+    assert found.share == pytest.approx(1 / 1001)
+    calm = gap_of(values - 3 * member[1], groups, better=False, least=15)
+    assert calm.share > 0.05
+
+
+def test_one_group_each_may_be_given_either_way() -> None:
+    random = np.random.default_rng(4)
+    labels = [str(name) for name in random.choice(["a", "b", "c"], 50)]
+    values = random.normal(size=50)
+    assert gap_of(values, labels, False) == gap_of(values, [(name,) for name in labels], False)
+
+
+def test_groups_by_each_kind_of_attribute() -> None:
+    one, ones = encode(["x", "", "y", "x"])
+    sets, columns = encode_sets([["b", "a"], ["b"], [], ["c"]])
+    lists, listed = encode_lists([["b", "a"], ["b"], [], ["c"]])
+    table = FeatureTable(
+        {"one": one}, {"sets": sets}, {"one": ones, "sets": columns, "lists": listed}, {"lists": lists}
+    )
+    assert groups_of(table, "one", [1, 2, 4, 0]) == [("x",), ("",), ("x",), ("",)]
+    for name in ("sets", "lists"):
+        assert groups_of(table, name, [4, 1, 2, 3]) == [("c",), ("a", "b"), ("b",), ("",)]
+    with pytest.raises(KeyError):
+        groups_of(table, "two", [1])
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run of 40 users with two draws each, the first half of whom have few ratings and large errors."""
@@ -113,6 +149,45 @@ def test_groups_by_an_attribute_of_the_data_of_the_run(
     text = capsys.readouterr().out
     assert f"| M | 0.500 [0.500, 0.500] | {gender.count('M')} | 0 |" in text
     assert f"| F | 1.000 [1.000, 1.000] | {gender.count('F')} | 0 |" in text
+
+
+def test_items_are_grouped_by_their_attributes_where_they_are_the_tasks(
+    movielens: Ratings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A film counts in each of its genres; its ids stand where those of users do."""
+    genres, years = movielens.item_features.multi_hot["genre"][1:], movielens.item_features.categorical["year"][1:]
+    war = movielens.item_features.values["genre"].index("War")
+    table = pd.DataFrame({"user": movielens.item_ids[1:], "support_size": 5, "query_size": 5})
+    table["adapted/mae"] = np.where(genres[:, war] > 0, 1.0, 0.5)
+    table[::-1].to_parquet(tmp_path / "per_task.parquet")
+    (tmp_path / "config.yaml").write_text(configured_for("items"))
+    cli.main(["gaps", str(tmp_path), "--by", "genre"])
+    text = capsys.readouterr().out
+    assert "| genre | mae | items | without a value |" in text
+    assert f"| War | 1.000 [1.000, 1.000] | {int(genres[:, war].sum())} | 0 |" in text
+    drama = movielens.item_features.values["genre"].index("Drama")
+    both = (genres[:, war] * genres[:, drama]).sum()
+    assert f"| Drama | {0.5 + 0.5 * both / genres[:, drama].sum():.3f} [" in text
+    assert f"| {int(genres[:, drama].sum())} | 0 |" in text
+    assert "Worst (War) minus best (" in text
+    assert "intervals over items; groups of fewer than 10 items are not compared" in text
+    cli.main(["gaps", str(tmp_path), "--by", "year"])
+    first = movielens.item_features.values["year"][int(years[0])]
+    line = capsys.readouterr().out.split(f"| {first} |")[1].splitlines()[0]
+    assert line.endswith(f"| {(years == years[0]).sum()} | 0 |")
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["gaps", str(tmp_path), "--by", "occupation"])
+    assert stopped.value.code == 2
+    assert "--by occupation: no such item attribute; known are ['support_size'" in capsys.readouterr().err
+
+
+def configured_for(tasks: str) -> str:
+    """A run's config.yaml, as far as it tells the data."""
+    layers = ["configs/base.yaml", "configs/data/movielens-100k.yaml", "configs/scenario/item_cold.yaml"]
+    command = ["test", *(f"-c={layer}" for layer in [*layers, "configs/baseline/item_mean.yaml"])]
+    config = parse([*command, f"--data.tasks={tasks}"])
+    plain = {name: config[name] for name in ("seed_everything", "trainer", "model", "data")}
+    return json.dumps(plain, default=str)
 
 
 WINDOWED = """

@@ -1,5 +1,6 @@
 """Weights may go on to later time and be judged on tests they have not seen, and nowhere else."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.periods import Period
-from metarec.data.ratings import Ratings
+from metarec.data.ratings import FoundScale, Ratings
 from metarec.data.splits import UserCold
 from metarec.errors import InputError
 from metarec.provenance import may_judge, seen, start_from
@@ -68,3 +69,10 @@ def test_weights_of_other_data_or_another_model_are_refused(ratings: Ratings, tm
     path = saved(tmp_path / "b.ckpt", nn.Linear(2, 2), {**noted, "data": "other"})
     with pytest.raises(InputError, match="trained on other data"):
         start_from(nn.Linear(2, 2), path, later)
+
+
+def test_what_the_earlier_training_found_is_not_what_this_one_finds(ratings: Ratings, tmp_path: Path) -> None:
+    own = dataclasses.replace(ratings, scale=FoundScale(1, 5))
+    path = saved(tmp_path / "a.ckpt", nn.Linear(2, 2), seen(data(own, 1, "first")))
+    with pytest.raises(InputError, match="its training found the scale among earlier ratings; give them in the data"):
+        start_from(nn.Linear(2, 2), path, data(own, 2, "last"))

@@ -134,6 +134,75 @@ def test_the_caption_says_what_auc_is() -> None:
     )
 
 
+COVERAGE = {"bias": (0.25, 0.25), "maml": (0.5, 0.6), "tuned": (0.4, 0.1)}
+"""Adapted, with the two seeds; zero-shot it is a tenth less."""
+
+
+@pytest.fixture
+def covered(results: Path) -> Path:
+    """The runs, with what the full catalogue adds to their means."""
+    for method, values in COVERAGE.items():
+        for seed, value in enumerate(values):
+            path = results / method / f"seed-{seed}" / "metrics.json"
+            means = {"test/adapted/coverage@10": value, "test/zero_shot/coverage@10": value - 0.1}
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": means}))
+    return results
+
+
+def test_a_metric_of_the_run_is_a_mean_over_seeds_without_an_interval(covered: Path) -> None:
+    plan = dataclasses.replace(EXPERIMENT, metrics=["mae", "coverage@10", "ndcg_exp@5"])
+    rows = report.records(plan, covered)
+    row = pick(rows, "maml", "coverage@10")
+    assert (row["mean"], row["difference"]) == pytest.approx((0.55, 0.3))
+    assert pick(rows, "maml", "zero_shot_coverage@10")["mean"] == pytest.approx(0.45)
+    assert pick(rows, "maml", "gain_coverage@10")["mean"] == pytest.approx(0.1)
+    assert pick(rows, "bias", "coverage@10")["difference"] is None
+    for name in ("low", "high", "difference_low", "difference_high"):
+        assert row[name] is None
+    assert (row["tasks"], row["missing"], row["seeds"]) == (0, 0, 2)
+    mae = pick(report.records(EXPERIMENT, covered), "maml", "mae")
+    assert pick(rows, "maml", "mae") == mae
+    caption, _, *lines = report.as_markdown(rows, plan).splitlines()
+    assert "Mean over 50 test users (ndcg_exp@5: 49) and 2 model seed(s)" in caption
+    assert caption.endswith(" coverage@10: one value a run, over all test users at once, hence no interval.")
+    cells = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in lines[2:]}
+    assert [cells[method][2] for method in ("bias", "maml", "tuned")] == ["0.250", "0.550", "0.250"]
+    assert pick(report.records(plan, covered, [1]), "maml", "coverage@10")["mean"] == 0.6
+    written = [row for row in csv.DictReader(io.StringIO(report.as_csv(rows))) if row["metric"] == "coverage@10"]
+    assert [(row["low"], row["tasks"]) for row in written] == [("", "0")] * 3
+
+
+def test_a_metric_of_the_run_may_come_first_or_alone(covered: Path) -> None:
+    for metrics, over in ((["coverage@10", "mae"], "50 test users and 2 model"), (["coverage@10"], "2 model")):
+        plan = dataclasses.replace(EXPERIMENT, metrics=metrics)
+        text = report.as_markdown(report.records(plan, covered), plan)
+        assert f"Mean over {over} seed(s)" in text
+        assert "| gain in coverage@10 | coverage@10 - bias |" in text
+        [line] = [line for line in text.splitlines() if line.startswith("| maml |")]
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[1] == "0.550"
+        assert cells[len(metrics) + 1 : len(metrics) + 3] == ["0.100", "0.300"]
+
+
+def test_a_run_without_it_is_named(covered: Path) -> None:
+    plan = dataclasses.replace(EXPERIMENT, metrics=["mae", "coverage@10"])
+    path = covered / "maml" / "seed-1" / "metrics.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | {"metrics": {**whole["metrics"], "test/adapted/coverage@10": None}}))
+    assert pick(report.records(plan, covered), "maml", "coverage@10")["mean"] is None
+    path.write_text(json.dumps(whole | {"metrics": {}}))
+    with pytest.raises(InputError, match=r"maml/seed-1: metrics.json has no test/adapted/coverage@10; run it again"):
+        report.records(plan, covered)
+
+
+def test_means_in_the_summary_do_not_replace_values_of_users(covered: Path) -> None:
+    """A run's metrics.json has means of per-user metrics as well: their intervals stay."""
+    before = report.records(EXPERIMENT, covered)
+    for path in covered.glob("*/*/metrics.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": {"test/adapted/mae": 9.0}}))
+    assert report.records(EXPERIMENT, covered) == before
+
+
 def test_only_some_seeds(results: Path) -> None:
     assert pick(report.records(EXPERIMENT, results, [1]), "maml", "mae")["seeds"] == 1
 

@@ -71,6 +71,32 @@ def test_fit_validate_test_predict_on_movielens(tmp_path: Path, capsys: pytest.C
     assert all(torch.equal(value, module.state_dict()[name]) for name, value in saved.items())
 
 
+@pytest.mark.usefixtures("movielens")
+def test_training_goes_on_from_the_weights_of_an_earlier_period(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = ["base", "data/movielens-100k", "scenario/period", "net/neumf", "algorithm/fomaml"]
+
+    def fit(name: str, *options: str) -> Path:
+        folder, short = tmp_path / name, ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2"]
+        layered = [f"-c=configs/{layer}.yaml" for layer in layers]
+        cli.main(["fit", *layered, *QUIET[:2], *short, f"--trainer.default_root_dir={folder}", *options])
+        return folder / "checkpoints" / "best.ckpt"
+
+    still = "--model.optimizer.init_args.lr=0"
+    later = [f"--data.scenario.init_args.{option}" for option in ("period=2", "train=last")]
+    first = fit("first")
+    apart, on = fit("apart", *later, still), fit("on", *later, still, f"--start_from={first}")
+    weights, begun, gone_on = (torch.load(path, weights_only=True)["state_dict"] for path in (first, apart, on))
+    prior = "algorithm.net.decoder.user_prior"
+    assert torch.equal(gone_on[prior], weights[prior])
+    assert not torch.equal(begun[prior], weights[prior])
+    assert yaml.safe_load((tmp_path / "on" / "config.yaml").read_text())["start_from"] == str(first)
+    with pytest.raises(SystemExit):
+        fit("back", f"--start_from={on}")
+    assert "may have seen what validates here" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("algorithm", ["meta_emb", "mwuf"])
 def test_new_items_are_the_tasks_where_the_fragment_of_the_data_swaps(
     algorithm: str, tmp_path: Path, movielens: Ratings
@@ -186,6 +212,7 @@ def test_missing_layer(capsys: pytest.CaptureFixture[str]) -> None:
         ("--data.eval_support=500", "raise the scenario's min_ratings"),
         ("--data.batch_size=0", "data.batch_size 0: give a number >= 1"),
         ("--model.ndcg_at=0", "model.ndcg_at 0: give a number >= 1"),
+        ("--model.more_metrics=[precision_to5@5]", "no metric 'precision_to5@5'; did you mean precision_top5@5"),
         ("--ckpt_path=/absent.ckpt", "/absent.ckpt: cannot be read"),
         ("--ckpt_path=README.md", "README.md: no checkpoint that can be loaded safely"),
         ("-c=configs/baseline/item_mean.yaml", "ItemMean has nothing to train"),
@@ -215,6 +242,37 @@ def test_values_that_cannot_be_are_one_line(
     assert line.startswith("metarec: error: ")
     assert expected in line
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"config.yaml"}
+
+
+@pytest.mark.usefixtures("movielens")
+def test_further_metrics_are_reported_and_kept_with_the_weights(tmp_path: Path) -> None:
+    folder, more = f"--trainer.default_root_dir={tmp_path}", ["precision_top5@3", "map_values@4"]
+    few = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.accelerator=cpu"]
+    metarec("fit", folder, *few, f"--model.more_metrics={json.dumps(more)}", "--then_test=true")
+    table, summary = (
+        pd.read_parquet(tmp_path / "per_task.parquet"),
+        json.loads((tmp_path / "metrics.json").read_text())["metrics"],
+    )
+    for name in (f"{mode}/{metric}" for mode in ("zero_shot", "adapted") for metric in more):
+        assert table[name].between(0, 1).sum() > 80
+        assert summary[f"test/{name}"] == pytest.approx(table[name].mean(), abs=1e-6)
+    assert {f"test/gain/{metric}" for metric in more} <= set(summary)
+    weights = tmp_path / "checkpoints" / "best.ckpt"
+    module = MetaModule.load_from_checkpoint(weights, weights_only=True)
+    assert [metric.name for metric in module.metrics["adapted"].values()][-2:] == more
+
+
+@pytest.mark.usefixtures("movielens")
+def test_a_constant_prediction_is_chance_in_the_protocol_of_recbole_metarec(tmp_path: Path) -> None:
+    """Computed from binomial coefficients: five of ten are relevant."""
+    layers = ["base", "protocol/recbole-metarec-100k", "baseline/global_mean"]
+    options = ["--trainer.accelerator=cpu", f"--trainer.default_root_dir={tmp_path}", "--verbose=false"]
+    cli.main(["test", *(f"-c=configs/{layer}.yaml" for layer in layers), *options])
+    summary = json.loads((tmp_path / "metrics.json").read_text())
+    assert summary["tasks"] == 58
+    names = [f"{name}_top5@5" for name in ("precision", "recall", "hit", "ndcg", "mrr")]
+    found = [round(summary["metrics"][f"test/adapted/{name}"], 3) for name in names]
+    assert found == [0.5, 0.5, 0.996, 0.5, 0.704]
 
 
 @pytest.mark.usefixtures("movielens")

@@ -51,9 +51,10 @@ class EpisodeDataModule(LightningDataModule):
         num_workers: processes that draw training episodes; 0 is fastest for packed tasks.
         length_sorted: fill each training batch with tasks of similar support length, out of some 12 batches drawn
             together. Less padding, so faster; but tasks with few and with many ratings no longer meet in a batch.
-        negatives: how many items without a click of its user each click of an episode brings along as rows of rating
-            0, see `metarec.data.negatives`; sizes of support and query sets count clicks. 0: none. Training draws them
-            anew in each episode; a validation or test user's are fixed by the scenario's seed.
+        negatives: how many items that its user has no rating of each rating of an episode brings along as rows of
+            rating 0, see `metarec.data.negatives`; sizes of support and query sets do not count them. 0: none. Of likes
+            and dislikes, both kinds bring them, and neither is ever drawn. Training draws them anew in each episode; a
+            validation or test user's are fixed by the scenario's seed.
 
     Raises:
         InputError: a number is out of range, negatives are asked for beside ratings that are no clicks, or an order in
@@ -95,8 +96,7 @@ class EpisodeDataModule(LightningDataModule):
             _require_clicks(ratings, negatives)
         if not 0 < train_support[0] <= train_support[1]:
             raise InputError(f"data.train_support {list(train_support)}: give 1 <= smallest <= largest")
-        self.given, self.ratings = ratings, ratings if tasks == "users" else swapped(ratings)
-        self.scenario, self.tasks = scenario, tasks
+        self.given, self.scenario, self.tasks = ratings, scenario, tasks
         self.shuffle, self.train_shuffle = not in_time, (train_order or order) == "random"
         self.train_sizes = EpisodeSizes(*train_support, train_query)
         self.eval_sizes = EpisodeSizes(eval_support, eval_support, eval_query)
@@ -113,6 +113,12 @@ class EpisodeDataModule(LightningDataModule):
     def split(self) -> Split:
         """The scenario's split of the ratings."""
         return shared.split_of(self.scenario, self.given, self.tasks)
+
+    @cached_property
+    def ratings(self) -> Ratings:
+        """The data set, users being whose tasks they are; a scale and ranges that nobody gave are those of training."""
+        settled = self.given.settled(self.split.known) if self.given.unsettled else self.given
+        return settled if self.tasks == "users" else swapped(settled)
 
     @cached_property
     def known(self) -> Ratings:
@@ -151,10 +157,10 @@ class EpisodeDataModule(LightningDataModule):
     def test_digest(self) -> str:
         """SHA-256 of the test episodes: who is tested, on which rows and negatives, adapted to which."""
         content = hashlib.sha256(repr((self.eval_sizes, self.shuffle)).encode())
-        if self.negatives:
-            content.update(
-                repr((self.negatives, self.scenario.seed)).encode() + self._offered(self.test_tasks).tobytes()
-            )
+        negatives = self._negatives(self.test_tasks, "test")
+        if negatives is not None:
+            content.update(repr((self.negatives, self.scenario.seed)).encode() + negatives.catalogue.tobytes())
+            content.update(negatives.elsewhere.tobytes())
         for column in self.test_tasks:
             content.update(b"" if column is None else column.numpy().tobytes())
         return content.hexdigest()
@@ -196,7 +202,9 @@ class EpisodeDataModule(LightningDataModule):
 
     def _eval_loader(self, tasks: PackedTasks, stage: str) -> DataLoader[TaskBatch]:
         require(tasks, self.eval_sizes, stage)
-        options = (self.eval_batch_size, self.shuffle, *self._ranks())
+        rank, ranks = self._ranks()
+        _require_one_each(len(tasks.task) // tasks.draws, ranks, stage)
+        options = (self.eval_batch_size, self.shuffle, rank, ranks)
         negatives = self._negatives(tasks, stage)
         return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
 
@@ -204,7 +212,9 @@ class EpisodeDataModule(LightningDataModule):
         """What draws the negatives of the tasks' episodes, if there are to be any."""
         if not self.negatives:
             return None
-        return Negatives(tasks, self.catalogue if stage == "training" else self._offered(tasks), self.negatives, stage)
+        offered = self.catalogue if stage == "training" else self._offered(tasks)
+        known = None if tasks is self.known_tasks else self.known_tasks
+        return Negatives(tasks, offered, self.negatives, stage, known)
 
     def _offered(self, tasks: PackedTasks) -> IntArray:
         """What negatives of validation or test tasks are drawn from: new items where items are new, else known ones."""
@@ -217,6 +227,12 @@ class EpisodeDataModule(LightningDataModule):
 
     def _ranks(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _require_one_each(tasks: int, ranks: int, stage: str) -> None:
+    """Refuse more processes than tasks: one without any would have nothing to add to the means of the others."""
+    if tasks < ranks:
+        raise InputError(f"{tasks} {stage} task(s) for {ranks} processes; give --trainer.devices={tasks} or fewer")
 
 
 def _require_word(name: str, given: str, first: str, second: str) -> None:

@@ -138,14 +138,30 @@ class PublishedParts(Scenario):
         division = Division(ratings, tasks, {})
         eligible = newcomers.busy(division.owner[trained], self.eval_range)
         drawn = newcomers.share(eligible, self.val_fraction, np.random.default_rng(self.seed))
-        validates = np.isin(division.owner, drawn)
-        rows = {
-            "train": division.in_range(trained & ~validates, trained & ~validates, self.train_range, "train"),
-            "val": division.in_range(trained & validates, trained & validates, self.eval_range, "val"),
-            "test": division.in_range(tested, tested, self.eval_range, "test"),
-        }
         division.left_out["ratings of other parts"] = int((~trained & ~tested).sum())
-        return assembled(division, rows, new={tasks: drawn})
+        return held_out(self, division, trained, tested, drawn)
+
+
+def held_out(scenario: Scenario, division: Division, trained: BoolArray, tested: BoolArray, drawn: IntArray) -> Split:
+    """Train on some ratings but those of the tasks that validate, test on others.
+
+    Args:
+        scenario: how many ratings a task may have.
+        division: N ratings, and whose ratings make a task.
+        trained: ratings of training and validation, (N,).
+        tested: ratings of the test, (N,).
+        drawn: whose tasks validate.
+
+    Raises:
+        InputError: a stage has no task.
+    """
+    validates = np.isin(division.owner, drawn)
+    rows = {
+        "train": division.in_range(trained & ~validates, trained & ~validates, scenario.train_range, "train"),
+        "val": division.in_range(trained & validates, trained & validates, scenario.eval_range, "val"),
+        "test": division.in_range(tested, tested, scenario.eval_range, "test"),
+    }
+    return assembled(division, rows, new={division.tasks: drawn})
 
 
 def _part(ratings: Ratings, name: str) -> BoolArray:

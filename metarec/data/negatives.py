@@ -6,7 +6,7 @@ import numpy as np
 
 from metarec.data.draws import Episodes, before, runs
 from metarec.data.ratings import IntArray
-from metarec.data.tasks import PackedTasks
+from metarec.data.tasks import PackedTasks, ratings_of
 from metarec.errors import InputError
 
 Words = np.ndarray[Any, np.dtype[np.uint64]]
@@ -18,8 +18,10 @@ GOLDEN, FIRST, SECOND = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 
 class Negatives:
     """Draws `count` negatives for each rating of an episode, evenly from the free items of its task.
 
-    Free are the items of the catalogue that the task has no rating of, whether in the episode or not: a query item is
-    never a negative of the support set, nor the reverse. So that no item is a negative of both sets either, each
+    Free are the items of the catalogue that the task has no rating of, whether in the episode or not, high or low: a
+    query item is never a negative of the support set, nor the reverse, and an item that was disliked, a row of rating 0
+    in its own right, is never drawn, though it brings negatives along as a liked one does. Nor are items drawn that
+    the task's user is known to have rated before. So that no item is a negative of both sets either, each
     episode cuts the catalogue, which stands in random order, at a random place: its support set's negatives come from
     the half of the free items that follow, its query set's from the other half. Within a half, an item may come twice.
     Each negative is any of the free items with the same probability.
@@ -31,30 +33,43 @@ class Negatives:
     Random numbers are hashes of a seed, the episode, the set and the number of the draw. What is drawn for an episode
     does not depend on others beside it, nor what is drawn for a query set on the size of the support set.
 
-    Memory: 8 bytes a rating of the tasks; 12 a row drawn, and some 60 while they are drawn.
+    Memory: 8 bytes a rating of the tasks and their users; 12 a row drawn, and some 60 while they are drawn.
 
     Args:
         tasks: the packed tasks that episodes are drawn from.
         catalogue: items to draw from, each once, in random order, (K,).
         count: negatives a rating, >= 1.
         stage: what the tasks are for, for the error.
+        known: ratings that are known of users, one task each, be they users of `tasks` or not; null: none but those in
+            `tasks`.
+
+    Attributes:
+        elsewhere: what items are not free because of `known` alone: position of the task times K plus place of the
+            item in the catalogue, ascending.
 
     Raises:
         InputError: a task has fewer than two free items, one for each set.
     """
 
-    def __init__(self, tasks: PackedTasks, catalogue: IntArray, count: int, stage: str) -> None:
+    def __init__(
+        self, tasks: PackedTasks, catalogue: IntArray, count: int, stage: str, known: PackedTasks | None = None
+    ) -> None:
         self.task, self.catalogue, self.count = tasks.task.numpy(), catalogue, count
-        items, number = tasks.item.numpy(), len(self.task)
-        place = np.full(max(items.max(), catalogue.max()) + 1, -1)
-        place[catalogue] = np.arange(len(catalogue))
-        owner = np.repeat(np.arange(number), tasks.lengths.numpy())
-        offered = place[items] >= 0
-        rated = np.bincount(owner[offered], minlength=number)
+        own = self._places(np.repeat(np.arange(len(self.task)), tasks.lengths.numpy()), tasks.item.numpy())
+        others = own[:0] if known is None else self._places(*(c.numpy() for c in ratings_of(known, tasks.task)))
+        self.elsewhere = np.setdiff1d(others, own)
+        taken = np.union1d(own, self.elsewhere)
+        rated = np.bincount(taken // len(catalogue), minlength=len(self.task))
         self.free, self.first = len(catalogue) - rated, before(rated)
         _require_free(self.free, f"data.negatives {count}", stage, len(catalogue))
-        ordered = np.sort(owner[offered] * len(catalogue) + place[items[offered]])
-        self.free_before = ordered - runs(np.zeros_like(rated), rated)
+        self.free_before = taken - runs(np.zeros_like(rated), rated)
+
+    def _places(self, task: IntArray, item: IntArray) -> IntArray:
+        """One number for a task's position and an item's place in the catalogue, of those that are in it, ascending."""
+        place = np.full(max(item.max(initial=0), self.catalogue.max()) + 1, -1)
+        place[self.catalogue] = np.arange(len(self.catalogue))
+        offered = place[item] >= 0
+        return np.unique(task[offered] * len(self.catalogue) + place[item[offered]])
 
     def added(self, episodes: Episodes, number: IntArray, seed: int) -> Episodes:
         """The episodes with `count` negatives behind each rating, and sizes that are 1 + `count` times as large.

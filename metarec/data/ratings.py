@@ -4,10 +4,13 @@ import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from metarec.data.numeric import Numeric
+from metarec.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -18,6 +21,13 @@ CLICKS = (0.0, 1.0)
 
 UNKNOWN = ""
 """The attribute value of row 0 and of every value that is missing."""
+
+
+class FoundScale(NamedTuple):
+    """A scale that nobody gave: the lowest and the highest of all ratings, until `Ratings.settled`."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,24 @@ class FeatureTable:
             (multi-hot) stands for.
         lists: per attribute with many possible values, of which a row has few, the codes of each row's values, shape
             (rows, most values of a row), filled up with 0.
+        numeric: attributes of numbers whose ranges are open, until `settled` makes them categorical.
     """
 
     categorical: dict[str, IntArray] = field(default_factory=dict)
     multi_hot: dict[str, FloatArray] = field(default_factory=dict)
     values: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lists: dict[str, IntArray] = field(default_factory=dict)
+    numeric: dict[str, Numeric] = field(default_factory=dict)
+
+    def settled(self, rows: IntArray) -> "FeatureTable":
+        """The same with attributes of numbers in ranges that the numbers of some rows, and no others, decide."""
+        coded = {name: numeric.coded(rows) for name, numeric in self.numeric.items()}
+        return dataclasses.replace(
+            self,
+            categorical=self.categorical | {name: codes for name, (codes, _) in coded.items()},
+            values=self.values | {name: words for name, (_, words) in coded.items()},
+            numeric={},
+        )
 
     def at(self, rows: IntArray) -> "FeatureTable":
         """The attributes of some rows, in that order; a row may come again."""
@@ -46,6 +68,7 @@ class FeatureTable:
             categorical={name: codes[rows] for name, codes in self.categorical.items()},
             multi_hot={name: matrix[rows] for name, matrix in self.multi_hot.items()},
             lists={name: codes[rows] for name, codes in self.lists.items()},
+            numeric={name: numeric.at(rows) for name, numeric in self.numeric.items()},
         )
 
     @property
@@ -72,7 +95,7 @@ class Ratings:
         item: the same for items.
         rating: the value on ``scale``, shape (N,).
         time: seconds or any other integer that grows with time, shape (N,); all 0 where the data set has no times.
-        scale: lowest and highest value a rating can have.
+        scale: lowest and highest value a rating can have; a `FoundScale` where nobody said it.
         user_ids: the id each user row has in the original files, first one ``""``.
         item_ids: the same for items.
         item_titles: what to call each item in print, first one ``""``.
@@ -121,6 +144,45 @@ class Ratings:
         """The same users and items with those ratings alone; the name and the digest stay, see to them."""
         columns = {name: getattr(self, name)[rows] for name in ("user", "item", "rating", "time")}
         return dataclasses.replace(self, part=None if self.part is None else self.part[rows], **columns)
+
+    @property
+    def unsettled(self) -> list[str]:
+        """What nobody gave, to be found among training ratings: the scale, ranges of attributes of numbers."""
+        sides = ("user", self.user_features), ("item", self.item_features)
+        ranges = [f"ranges of the {side} attribute {name}" for side, table in sides for name in table.numeric]
+        return ["the scale"] * isinstance(self.scale, FoundScale) + ranges
+
+    def settled(self, known: IntArray) -> "Ratings":
+        """The same, with what is `unsettled` found among some ratings, their users and their items, and nothing else.
+
+        Args:
+            known: row numbers of the ratings that training may know.
+
+        Returns:
+            All ratings, of which others may lie beyond the scale. The source says what was found.
+
+        Raises:
+            InputError: the scale is to be found, and all these ratings are the same.
+        """
+        if not self.unsettled:
+            return self
+        users = self.user_features.settled(np.unique(self.user[known]))
+        items = self.item_features.settled(np.unique(self.item[known]))
+        scale = self._scale_of(known) if isinstance(self.scale, FoundScale) else self.scale
+        found = [f"the scale {scale[0]:g} to {scale[1]:g}"] * isinstance(self.scale, FoundScale)
+        for before, table in ((self.user_features, users), (self.item_features, items)):
+            found += [f"{len(table.values[name]) - 1} values of {name}" for name in before.numeric]
+        source = f"{self.source}; found in training: {', '.join(found)}"
+        return dataclasses.replace(self, source=source, scale=scale, user_features=users, item_features=items)
+
+    def _scale_of(self, known: IntArray) -> tuple[float, float]:
+        """The lowest and the highest of some ratings."""
+        low, high = float(self.rating[known].min()), float(self.rating[known].max())
+        if low == high:
+            raise InputError(
+                f"every training rating of {self.name} is {low:g}, which tells no scale; give scale, such as [1, 5]"
+            )
+        return low, high
 
     @property
     def schema(self) -> dict[str, Any]:

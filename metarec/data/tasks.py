@@ -166,6 +166,23 @@ def _keys(seed: int, draws: int, count: int) -> np.typing.NDArray[np.float64]:
     return np.random.default_rng([seed, count]).random((draws, count))
 
 
+def ratings_of(tasks: PackedTasks, users: Tensor) -> tuple[Tensor, Tensor]:
+    """All ratings that some users have in packed tasks.
+
+    Args:
+        tasks: the packed tasks, one a user.
+        users: user rows, (T,); some may have no task.
+
+    Returns:
+        For each rating, its user's position in `users`, ascending, and its item, shapes (N,).
+    """
+    place = torch.searchsorted(tasks.task, users).clamp(max=len(tasks.task) - 1)
+    size = tasks.lengths[place] * (tasks.task[place] == users)
+    owner = torch.arange(len(users)).repeat_interleave(size)
+    row = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner] + tasks.offset[place][owner]
+    return owner, tasks.item[row]
+
+
 def require(tasks: PackedTasks, sizes: EpisodeSizes, where: str) -> None:
     """Refuse tasks that are too small for the episode sizes.
 

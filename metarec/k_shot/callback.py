@@ -14,11 +14,10 @@ from metarec.algorithms.base import Algorithm
 from metarec.data.shots import ShotEpisodes, nested, shot_sizes
 from metarec.data.tasks import TaskBatch
 from metarec.files import replacing, write_json
-from metarec.judging import adapted
+from metarec.judging import Columns, adapted
 from metarec.k_shot import figure
 from metarec.k_shot.summary import Curve, as_plain, curve, of_users, plain
 from metarec.metrics.base import TaskMetric
-from metarec.module import Columns
 from metarec.run_folder import frame, gathered
 from metarec.tracking import wandb_loggers
 

@@ -21,6 +21,7 @@ class TaskMetric(Metric):
     Keep several in a ``ModuleDict``: a ``MetricCollection`` would hand the same values to all of them.
 
     Attributes:
+        part: which part of the query rows the mask is to hold, see `metarec.data.unseen.parts`; empty: all.
         total: sum of the values, float64.
         tasks: how many tasks had a value, int64.
         missing: how many had none, int64.
@@ -28,6 +29,7 @@ class TaskMetric(Metric):
 
     full_state_update = False
     is_differentiable = False
+    part = ""
     total: Tensor
     tasks: Tensor
     missing: Tensor

@@ -1,5 +1,6 @@
 """The metrics of ``functional`` as torchmetrics classes, and which metrics tables of ratings and of clicks have."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from metarec.messages import one_of
 from metarec.metrics import functional
 from metarec.metrics.base import TaskMetric
 from metarec.metrics.functional import Gain
-from metarec.metrics.top import MEASURES, TopPerTask
+from metarec.metrics.top import IN_TABLES, TopPerTask
 
 Feedback = Literal["ratings", "clicks"]
 """What users leave behind: ratings on a scale, or clicks, which say nothing of the items without one."""
@@ -18,6 +19,9 @@ Feedback = Literal["ratings", "clicks"]
 
 class MeanAbsoluteErrorPerTask(TaskMetric):
     """Mean absolute error of each task, then the mean over tasks; in rating units, >= 0.
+
+    Args:
+        part: part of the query rows that it is of, such as ``unseen``, see `metarec.data.unseen.parts`; empty: all.
 
     Example:
         >>> metric, mask = MeanAbsoluteErrorPerTask(), torch.ones(2, 2, dtype=torch.bool)
@@ -30,10 +34,14 @@ class MeanAbsoluteErrorPerTask(TaskMetric):
 
     higher_is_better = False
 
+    def __init__(self, part: str = "") -> None:
+        super().__init__()
+        self.part = part
+
     @property
     def name(self) -> str:
-        """``mae``."""
-        return "mae"
+        """``mae``; of a part of the query rows its name follows: ``mae_unseen``."""
+        return "_".join(filter(None, ("mae", self.part)))
 
     def values(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See ``functional.mae``."""
@@ -42,6 +50,9 @@ class MeanAbsoluteErrorPerTask(TaskMetric):
 
 class RootMeanSquaredErrorPerTask(TaskMetric):
     """Root mean squared error of each task, then the mean over tasks; in rating units, >= 0.
+
+    Args:
+        part: part of the query rows that it is of, such as ``unseen``, see `metarec.data.unseen.parts`; empty: all.
 
     Example:
         >>> metric, mask = RootMeanSquaredErrorPerTask(), torch.ones(1, 2, dtype=torch.bool)
@@ -52,10 +63,14 @@ class RootMeanSquaredErrorPerTask(TaskMetric):
 
     higher_is_better = False
 
+    def __init__(self, part: str = "") -> None:
+        super().__init__()
+        self.part = part
+
     @property
     def name(self) -> str:
-        """``rmse``."""
-        return "rmse"
+        """``rmse``; of a part of the query rows its name follows: ``rmse_unseen``."""
+        return "_".join(filter(None, ("rmse", self.part)))
 
     def values(self, prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """See ``functional.rmse``."""
@@ -170,9 +185,27 @@ def metrics_of(feedback: Feedback, k: int = 5, relevant: float = 4.0) -> dict[st
     return one_of("feedback", feedback, {"ratings": rating_metrics, "clicks": click_metrics})(k, relevant)
 
 
-def metric_modules(feedback: Feedback, k: int, relevant: float) -> ModuleDict:
-    """The same metrics as `metrics_of` gives, under names that a ModuleDict takes: ``ndcg_exp_at_5``."""
-    return ModuleDict({name.replace("@", "_at_"): m for name, m in metrics_of(feedback, k, relevant).items()})
+def metrics_apart(feedback: Feedback, parts: Iterable[str]) -> dict[str, TaskMetric]:
+    """The metrics of parts of the query rows, by name: errors; none for clicks, whose scores are no ratings.
+
+    Args:
+        feedback: ``ratings`` or ``clicks``.
+        parts: what the parts are called, see `metarec.data.unseen.parts`.
+
+    Returns:
+        A new metric for each name.
+
+    Example:
+        >>> list(metrics_apart("ratings", ["unseen", "seen"]))
+        ['mae_unseen', 'rmse_unseen', 'mae_seen', 'rmse_seen']
+    """
+    kinds = (MeanAbsoluteErrorPerTask, RootMeanSquaredErrorPerTask) if feedback == "ratings" else ()
+    return {metric.name: metric for part in parts for metric in (kind(part) for kind in kinds)}
+
+
+def as_modules(metrics: dict[str, TaskMetric]) -> ModuleDict:
+    """The metrics under names that a ModuleDict takes: ``ndcg_exp_at_5``."""
+    return ModuleDict({name.replace("@", "_at_"): metric for name, metric in metrics.items()})
 
 
 def require_negatives(feedback: Feedback, negatives: int, disliked: bool) -> None:
@@ -224,6 +257,6 @@ def rating_metrics(k: int = 5, relevant: float = 4.0) -> dict[str, TaskMetric]:
         MeanSquaredErrorPerTask(),
         NDCGPerTask(k, "linear"),
         NDCGPerTask(k, "exponential"),
-        *(TopPerTask(measure, k, relevant) for measure in MEASURES),
+        *(TopPerTask(measure, k, relevant) for measure in IN_TABLES),
     ]
     return {metric.name: metric for metric in metrics}

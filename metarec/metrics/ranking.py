@@ -175,3 +175,30 @@ def average_precision(prediction: Tensor, target: Tensor, mask: Tensor, k: int, 
     """
     check_k(k)
     return ranks.average_precision(query_ranks(prediction, target, mask, relevant), k)
+
+
+def binary_ndcg(prediction: Tensor, target: Tensor, mask: Tensor, k: int, relevant: float = RELEVANT) -> Tensor:
+    """NDCG at K of each task with the gain 1 for a relevant query item and 0 for any other, whatever its rating.
+
+    What RecBole calls nDCG. By chance R / Q sum_{n=1..K} 1 / log2(1 + n) / sum_{n=1..min(K, R)} 1 / log2(1 + n).
+
+    Args:
+        prediction: scores, shape (T, Q); only their order matters.
+        target: true ratings, shape (T, Q).
+        mask: False = padding, shape (T, Q), bool.
+        k: the cut-off K >= 1.
+        relevant: the lowest rating of a relevant row; the default is for ratings of 1 to 5.
+
+    Returns:
+        Shape (T,), float64, in [0, 1]; NaN for a task without a value: see the module's rules.
+
+    Raises:
+        ValueError: if k is no cut-off, the shapes differ or are not (T, Q), or the mask is not bool.
+
+    Example:
+        >>> prediction, target = torch.tensor([[0.4, 0.3, 0.2, 0.1]]), torch.tensor([[5.0, 2.0, 4.0, 1.0]])
+        >>> binary_ndcg(prediction, target, torch.ones(1, 4, dtype=torch.bool), k=3)
+        tensor([0.9197], dtype=torch.float64)
+    """
+    check_k(k)
+    return ranks.ndcg(query_ranks(prediction, target, mask, relevant), k)

@@ -16,7 +16,8 @@ from metarec import __version__
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.errors import InputError, at_least
 from metarec.files import replacing, write_json
-from metarec.module import Columns, MetaModule
+from metarec.judging import Columns
+from metarec.module import MetaModule
 from metarec.streaming.events import Events, Who, scored_of, stream_of
 from metarec.streaming.figures import draw
 from metarec.streaming.modes import MODES, Adaptation, Mode, possible

@@ -1,17 +1,27 @@
 import dataclasses
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import seed_everything
 
+from metarec.algorithms.amortised.prototype import Prototype
 from metarec.data.datamodule import EpisodeDataModule
+from metarec.data.own.attributes import FeatureFile
 from metarec.data.ratings import Ratings
+from metarec.data.sets.csv_file import csv_ratings
+from metarec.data.sets.recbole import recbole_atomic
 from metarec.data.sources import clicks
-from metarec.data.splits import ItemCold, UserCold
+from metarec.data.splits import ItemCold, UserCold, UserItemCold
 from metarec.data.tasks import Bucket
 from metarec.errors import InputError
+from metarec.module import MetaModule
+from metarec.nets.ncf import NeuMF
 from tests.conftest import synthetic_ratings
 from tests.data.test_tasks import same
+from tests.test_module import trainer_of
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(ratings: Ratings) -> None:
@@ -44,6 +54,18 @@ def test_every_test_user_is_drawn_as_often_and_others_once(ratings: Ratings) -> 
     [first], [both] = once.test_dataloader(), twice.test_dataloader()
     assert same(first.support.item, both.support.item[::2])
     assert not same(both.support.item[::2], both.support.item[1::2])
+
+
+def test_every_process_has_a_user_to_judge(ratings: Ratings, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = EpisodeDataModule(ratings, UserCold(min_ratings=8), eval_support=5, test_draws=3)
+    users = len(data.test_tasks.task) // 3
+    monkeypatch.setattr(data, "_ranks", lambda: (users - 1, users))
+    assert [len(batch.task) for batch in data.test_dataloader()] == [3]
+    monkeypatch.setattr(data, "_ranks", lambda: (0, users + 1))
+    with pytest.raises(
+        InputError, match=f"{users} test task.* for {users + 1} processes; give --trainer.devices={users}"
+    ):
+        data.test_dataloader()
 
 
 def test_there_is_no_order_in_time_without_times(ratings: Ratings) -> None:
@@ -171,3 +193,65 @@ def test_negatives_of_new_items_are_new_items(ratings: Ratings) -> None:
             chosen = rows.mask & (rows.rating == rating)
             assert chosen.any()
             assert set(rows.item[chosen].tolist()) <= new
+
+
+def own_files(folder: Path, rating: np.ndarray, age: np.ndarray, length: np.ndarray) -> dict[str, Ratings]:
+    """Ratings of all users and items on each other, by reader; nobody gives a scale or the ranges of age and length."""
+    folder.mkdir()
+    pairs = [(user, item) for user in range(len(age)) for item in range(len(length))]
+    rows = [f"u{user:02}\ti{item:02}\t{rating[user, item]:g}\n" for user, item in pairs]
+    tables = {"inter": rows, "user": [f"u{row:02}\t{number:g}\n" for row, number in enumerate(age)]}
+    tables["item"] = [f"i{row:02}\t{number:g}\n" for row, number in enumerate(length)]
+    heads = {
+        "inter": "user_id:token\titem_id:token\trating:float\n",
+        "user": "user_id:token\tage:float\n",
+        "item": "item_id:token\tlength:float\n",
+    }
+    paths = {}
+    for kind, lines in tables.items():
+        (folder / f"{folder.name}.{kind}").write_text(heads[kind] + "".join(lines))
+        paths[kind] = folder / f"{kind}.csv"
+        plain = heads[kind].replace(":token", "").replace(":float", "") + "".join(lines)
+        paths[kind].write_text(plain.replace("\t", ",").replace("_id", ""))
+    users = FeatureFile(str(paths["user"]), id="user", numeric={"age": 4})
+    items = FeatureFile(str(paths["item"]), id="item", numeric={"length": 3})
+    csv = csv_ratings(str(paths["inter"]), users=users, items=items, name="own", cache=str(folder / "cache"))
+    return {"csv": csv, "recbole": recbole_atomic(str(folder), time=None)}
+
+
+@pytest.mark.parametrize("tasks", ["users", "items"])
+@pytest.mark.parametrize("reader", ["csv", "recbole"])
+def test_extremes_of_who_is_new_change_nothing_in_training(reader: str, tasks: str, tmp_path: Path) -> None:
+    """Of the scale, of ranges, of batches and of trained weights, whoever has them: validation, test, or nobody."""
+    random = np.random.default_rng(0)
+    rating, age, length = random.integers(1, 6, (40, 30)), random.integers(18, 80, 40), random.integers(60, 200, 30)
+    scenario = UserItemCold(seed=1)
+    options: dict = {"train_support": (2, 5), "train_query": 5, "eval_support": 2, "batch_size": 8, "tasks": tasks}
+    first = EpisodeDataModule(own_files(tmp_path / "one", rating, age, length)[reader], scenario, **options)
+    user, item = first.given.user - 1, first.given.item - 1
+    far, old, long = rating.copy(), age.copy(), length.copy()
+    others = np.setdiff1d(np.arange(len(user)), first.split.train)
+    far[user[others], item[others]] = np.where(others % 2, 99, -99)
+    old[np.setdiff1d(user, user[first.split.train])] = 999
+    long[np.setdiff1d(item, item[first.split.train])] *= -100
+    second = EpisodeDataModule(own_files(tmp_path / "two", far, old, long)[reader], scenario, **options)
+    assert (second.given.scale, first.given.scale) == ((-99, 99), (1, 5))
+    assert np.array_equal(first.split.train, second.split.train)
+    assert first.ratings.scale == second.ratings.scale == first.known.scale == (1, 5)
+    assert first.schema == second.schema
+    for one, other in zip(first.train_dataloader(), second.train_dataloader(), strict=True):
+        assert same(one, other)
+    for side in ("user", "item"):
+        rows = np.unique(getattr(first.known, side))
+        tables = [getattr(data.known, f"{side}_features") for data in (first, second)]
+        [name] = tables[0].categorical
+        assert tables[0].values == tables[1].values
+        assert np.array_equal(tables[0].categorical[name][rows], tables[1].categorical[name][rows])
+    weights = []
+    for data in (first, second):
+        seed_everything(0, verbose=False)
+        net = partial(NeuMF, user_features=["age"], item_features=["length"], gmf=4, mlp=3, hidden=[5])
+        module = MetaModule(data.schema, net, partial(Prototype, width=3, hidden=6))
+        trainer_of(tmp_path / "run", max_epochs=1, callbacks=[]).fit(module, datamodule=data)
+        weights.append(dict(module.algorithm.named_parameters()))
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

@@ -1,5 +1,7 @@
 """Negatives are exact, fixed where they must be, and change nothing of the ratings they stand beside."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +11,12 @@ from hypothesis import strategies as st
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import POOL, EvalEpisodes, TrainEpisodes
 from metarec.data.negatives import Negatives
+from metarec.data.pairs import ListedWarm
 from metarec.data.ratings import Ratings
 from metarec.data.sources import clicks
 from metarec.data.splits import UserCold
 from metarec.data.tasks import EpisodeSizes, PackedTasks, Rows, TaskBatch, pack, parts
+from metarec.data.transforms import likes
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
 from tests.data.test_tasks import real, same
@@ -132,6 +136,50 @@ def test_a_batch_is_a_function_of_seed_and_step(
         for rank, share in enumerate(shares):
             own = share[step]
             assert [(real(own.support, n), real(own.query, n)) for n in range(len(own.task))] == drawn[rank::2]
+
+
+def test_what_was_rated_low_is_never_drawn_and_brings_negatives() -> None:
+    ratings = likes(synthetic_ratings(users=60, items=ITEMS), threshold=4.0)
+    data = EpisodeDataModule(ratings, SCENARIO, train_support=(2, 6), train_query=5, eval_support=4, negatives=40)
+    for loader in ("train_dataloader", "test_dataloader"):
+        disliked = 0
+        for batch in getattr(data, loader)():
+            for number, user in enumerate(batch.task.tolist()):
+                own = dict(zip(ratings.item[ratings.user == user], ratings.rating[ratings.user == user], strict=True))
+                for rows in (batch.support, batch.query):
+                    found = np.array(real(rows, number)).reshape(-1, 41, 2)
+                    assert all(own[item] == rating for item, rating in found[:, 0])
+                    assert (found[:, 1:, 1] == 0).all()
+                    assert not {*own} & {*found[:, 1:, 0].ravel()}
+                    disliked += (found[:, 0, 1] == 0).sum()
+        assert disliked
+
+
+def test_what_a_known_user_rated_before_is_never_drawn(tmp_path: Path) -> None:
+    """In the test, items of the training ratings too; and what is drawn differs, so the digest of the test does."""
+    few = np.bincount(CLICKS.user)[CLICKS.user] < 90
+    ratings = CLICKS.at(np.flatnonzero(few))
+    listed = np.random.default_rng(0).permutation(len(ratings))[: len(ratings) // 4]
+    lines = [f"{ratings.user_ids[ratings.user[row]]},{ratings.item_ids[ratings.item[row]]}\n" for row in listed]
+    (tmp_path / "pairs.csv").write_text("user,item\n" + "".join(lines))
+    scenario = ListedWarm(str(tmp_path / "pairs.csv"), min_ratings=8, max_ratings=100)
+    data = EpisodeDataModule(ratings, scenario, eval_support=4, negatives=30)
+    [*batches] = data.test_dataloader()
+    seen = set()
+    for batch in batches:
+        for number, user in enumerate(batch.task.tolist()):
+            known = {*ratings.item[data.split.train][ratings.user[data.split.train] == user].tolist()}
+            drawn = {*divided(batch.support, number)[1], *divided(batch.query, number)[1]}
+            assert not known & drawn
+            assert drawn <= {*data.catalogue.tolist()}
+            seen |= known
+    assert seen
+    fewer = EpisodeDataModule(ratings, scenario, eval_support=4, negatives=30)
+    digest = fewer.test_digest
+    dropped = np.flatnonzero(ratings.user == ratings.user[fewer.split.test[0]])
+    fewer.known_tasks = pack(ratings, np.setdiff1d(fewer.split.known, dropped))
+    assert {*fewer.catalogue.tolist()} == {*data.catalogue.tolist()}
+    assert fewer.test_digest != digest
 
 
 def test_every_episode_draws_anew() -> None:

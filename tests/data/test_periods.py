@@ -57,6 +57,8 @@ def test_nothing_of_the_tested_period_or_later_is_learned_from(
     ratings, period = tied(seed, times), 1 + ahead % (periods - 1)
     split = split_or_reject(Period(periods, period, train, cut, min_ratings=low, train_min_ratings=low), ratings, tasks)
     audit_split(ratings, split)
+    unseen = ~np.isin(ratings.item, ratings.item[split.known])
+    assert split.unseen == {stage: int(unseen[getattr(split, stage)].sum()) for stage in ("val", "test")}
     begins = starts_of(ratings, periods, cut)
     assert ratings.time[split.known].max() < split.starts[0] <= ratings.time[split.val].min()
     assert ratings.time[split.val].max() < begins[1 if train == "first" else period] <= split.starts[1]
@@ -136,6 +138,16 @@ def test_by_hand() -> None:
     assert split.unseen == {"val": 1, "test": 5}
 
 
+def test_items_that_earlier_trainings_had_are_no_unseen_ones() -> None:
+    """Three periods of four ratings, the last of each validates: by `last`, item 4 and items 5 to 7 are trained on."""
+    ratings = synthetic_ratings(users=2, items=12, fewest=12).at(np.arange(12))
+    user, item = np.repeat([1, 2], [8, 4]), np.array([1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 5, 9])
+    ratings = dataclasses.replace(ratings, user=user, item=item, time=np.arange(12))
+    split = loose(periods=3, period=2, train="last", val_fraction=0.25)(ratings)
+    assert sorted(ratings.item[split.train]) == [4, 5, 6, 7]
+    assert split.unseen == {"val": 1, "test": 1}
+
+
 def test_ratings_of_one_time_stay_together() -> None:
     ratings = synthetic_ratings(users=1, items=10, fewest=10)
     ratings = dataclasses.replace(ratings, time=np.array([1, 2, 3, 4, 5, 5, 7, 8, 9, 10]))
@@ -165,14 +177,18 @@ def test_the_audit_finds_what_an_earlier_training_had_of_the_test(ratings: Ratin
         audit_split(ratings, late)
 
 
-def test_tasks_adapt_to_the_earliest_ratings_of_the_tested_period(ratings: Ratings) -> None:
-    data = EpisodeDataModule(ratings, loose(periods=3, period=2, train="last", min_ratings=4), "time", eval_support=3)
+@pytest.mark.parametrize("order", ["time", "random"])
+def test_tasks_adapt_to_the_earliest_ratings_of_the_tested_period(order: Any, ratings: Ratings) -> None:
+    data = EpisodeDataModule(ratings, loose(periods=3, period=2, train="last", min_ratings=4), order, eval_support=3)
     [batch] = list(data.test_dataloader())
     for user, items in zip(batch.task.tolist(), batch.support.item.tolist(), strict=True):
         own = data.split.test[ratings.user[data.split.test] == user]
         first = own[np.lexsort((ratings.item[own], ratings.time[own]))][:3]
         assert items == ratings.item[first].tolist()
     assert set(data.known_tasks.item.tolist()) == set(ratings.item[data.split.known].tolist())
+    assert sorted(zip(data.known.user, data.known.item, strict=True)) == sorted(
+        zip(ratings.user[data.split.known], ratings.item[data.split.known], strict=True)
+    )
     assert len(data.known_tasks.item) == len(data.split.train) + len(data.split.earlier) > len(data.train_tasks.item)
 
 

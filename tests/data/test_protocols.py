@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metarec import configured, stages
@@ -16,12 +17,12 @@ def described(name: str, real: Callable[[str], str], *options: str) -> stages.Nu
     where = {"douban": "douban-book", "100k": "ml-100k"}
     folder = Path(real(next((data for word, data in where.items() if word in name), "ml-1m")))
     fragment = (PROTOCOLS / f"{name}.yaml").read_text()
-    nested = "transforms" in fragment
-    path = f"--data.ratings.init_args{'.ratings.init_args' if nested else ''}.path={folder}"
+    reader = "--data.ratings.init_args" + ".ratings.init_args" * fragment.count("transforms")
+    path = f"{reader}.path={folder}"
     lists = [
         f"--data.scenario.init_args.{kind}={folder}/splits/{name.split('-')[0]}_{kind}.txt"
         for kind in ("new_users", "new_items")
-        if kind in fragment
+        if f" {kind}:" in fragment
     ]
     return stages.describe(configured.data_of(["-c", str(PROTOCOLS / f"{name}.yaml"), path, *lists, *options]))
 
@@ -36,6 +37,12 @@ def test_melu_counts(real: Callable[[str], str]) -> None:
     users = stages.describe(configured.data_of([*MELU, f"--data.ratings.init_args.path={folder}", *lists]))
     assert users["train"]["tasks"] + users["val"]["tasks"] == 2653
     assert users["test"]["tasks"] == 668
+    listed = [
+        f"--data.ratings.init_args.ratings.init_args.{k}={folder}/splits/melu_new_{k}.txt" for k in ("users", "items")
+    ]
+    warm = described("melu-warm", real, *listed)
+    assert (warm["train"]["tasks"], warm["test"]["tasks"]) == (2653, 2653)
+    assert warm["test"]["new_users"] == warm["test"]["new_items"] == 0
     assert described("melu-item-cold", real)["test"]["tasks"] == 2863
     assert described("melu-user-item-cold", real)["test"]["tasks"] == 723
 
@@ -68,6 +75,26 @@ def test_metahin_counts(name: str, tasks: int, real: Callable[[str], str]) -> No
     for side in ("user", "item"):
         if f"{side}-" in name:
             assert numbers["test"][f"known_{side}s"] == 0
+
+
+def test_metahin_warm_counts(real: Callable[[str], str]) -> None:
+    """The published pairs, counted with numpy alone; 2,749 training tasks, as the authors' own notebook prints.
+
+    It is data/movielens/MovieLensProcessor.ipynb of github.com/rootlu/MetaHIN.
+    """
+    folder = Path(real("ml-1m"))
+    pairs = f"--data.scenario.init_args.pairs={folder}/splits/metahin_warm_test.csv.gz"
+    numbers = described("metahin-warm", real, pairs)
+    user, _ = np.loadtxt(folder / "splits/metahin_warm_test.csv.gz", dtype=int, delimiter=",", skiprows=1).T
+    count = np.unique(user, return_counts=True)[1]
+    kept = (count >= 13) & (count <= 100)
+    assert (len(user), len(count), int(kept.sum()), int(count[kept].sum())) == (65_040, 4_583, 1_636, 47_884)
+    assert (numbers["test"]["tasks"], numbers["test"]["ratings"]) == (kept.sum(), count[kept].sum())
+    assert numbers["test"]["query"] == [10, 10.0, 10]
+    assert numbers["train"]["tasks"] + numbers["val"]["tasks"] == 2749
+    assert numbers["val"]["tasks"] == 275
+    left = numbers["left_out"]
+    assert left["test users with too few ratings"] + left["test users with too many ratings"] == (~kept).sum()
 
 
 def test_tanp_counts(real: Callable[[str], str]) -> None:

@@ -3,7 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from metarec.data.ratings import FeatureTable, encode, encode_lists, encode_sets
+from metarec.data.numeric import Numeric
+from metarec.data.ratings import FeatureTable, FoundScale, encode, encode_lists, encode_sets
+from metarec.data.sources import clicks, swapped
+from metarec.data.transforms import likes
+from metarec.data.windows import windows
+from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
 
 
@@ -71,3 +76,49 @@ def test_schema_counts_the_values_of_lists_and_their_length():
         "lists": {"many": 4},
         "longest": {"many": 2},
     }
+
+
+def unsettled(seed=0):
+    """Synthetic ratings with a scale that nobody gave, an age of users and a length of items."""
+    ratings, random = synthetic_ratings(seed=seed), np.random.default_rng(seed)
+    tables = {}
+    for side, name in (("user", "age"), ("item", "length")):
+        table = getattr(ratings, f"{side}_features")
+        numbers = random.integers(1, 90, len(getattr(ratings, f"{side}_ids")) - 1)
+        numeric = {name: Numeric(np.append(np.nan, numbers), 4)}
+        tables[f"{side}_features"] = dataclasses.replace(table, numeric=numeric)
+    return dataclasses.replace(ratings, scale=FoundScale(1, 5), **tables)
+
+
+def test_what_nobody_gave_is_found_among_the_known_ratings():
+    ratings = unsettled()
+    assert ratings.unsettled == ["the scale", "ranges of the user attribute age", "ranges of the item attribute length"]
+    known = np.flatnonzero((ratings.user < 20) & (ratings.item < 15) & (ratings.rating < 5))
+    settled = ratings.settled(known)
+    assert settled.scale == (ratings.rating[known].min(), 4)
+    assert type(settled.scale) is tuple
+    assert (settled.unsettled, len(settled)) == ([], len(ratings))
+    ages = ratings.user_features.numeric["age"].number[np.unique(ratings.user[known])]
+    edges = np.unique(np.quantile(ages, [0.25, 0.5, 0.75], method="higher"))
+    expected = np.digitize(ratings.user_features.numeric["age"].number[1:], edges) + 1
+    assert settled.user_features.categorical["age"][1:].tolist() == expected.tolist()
+    assert settled.schema["user_features"]["categorical"] == {"group": 4, "age": 5}
+    assert settled.source.endswith("; found in training: the scale 1 to 4, 4 values of age, 4 values of length")
+    declared = synthetic_ratings()
+    assert declared.settled(known) is declared
+
+
+def test_a_scale_that_training_does_not_tell():
+    ratings = unsettled()
+    with pytest.raises(InputError, match=r"every training rating of synthetic is 4, which tells no scale; give scale"):
+        ratings.settled(np.flatnonzero(ratings.rating == 4))
+
+
+@pytest.mark.parametrize("make", [likes, clicks, lambda ratings: swapped(swapped(ratings)), lambda r: windows(r, 5)])
+def test_what_is_made_of_ratings_keeps_what_is_to_be_found_or_gives_it(make):
+    made = make(unsettled())
+    assert isinstance(made.scale, FoundScale) == (made.scale != (0, 1))
+    rows = np.arange(len(made))
+    settled = made.settled(rows)
+    assert settled.scale == ((0, 1) if made.scale == (0, 1) else (1, 5))
+    assert settled.user_features.categorical["age"].shape == (len(made.user_ids),)

@@ -25,7 +25,15 @@ from torchmetrics.functional.retrieval import (
 
 from metarec.metrics import ranking, ranks, top
 from metarec.metrics.functional import auc, ndcg
-from metarec.metrics.ranking import average_precision, hit_rate, precision, query_ranks, recall, reciprocal_rank
+from metarec.metrics.ranking import (
+    average_precision,
+    binary_ndcg,
+    hit_rate,
+    precision,
+    query_ranks,
+    recall,
+    reciprocal_rank,
+)
 from tests.metrics.test_functional import draw, fastest, full, one, same
 
 METRICS: dict[str, Callable[..., Tensor]] = {
@@ -68,7 +76,7 @@ def labels(target: Tensor, row: Tensor) -> list[bool]:
 
 
 def test_doc_examples() -> None:
-    for module, least in ((ranking, 10), (top, 16)):
+    for module, least in ((ranking, 12), (top, 22)):
         result = doctest.testmod(module, extraglobs={"torch": torch})
         assert result.attempted >= least
         assert result.failed == 0
@@ -180,6 +188,21 @@ def test_ndcg_from_ranks_is_that_of_ratings_zero_and_one() -> None:
         score, target, mask = draw(5, tasks=80, ties=ties)
         label = (target >= 4).double()
         same(ranks.ndcg(query_ranks(score, label, mask, 1.0), 3), ndcg(score, label, mask, 3, "linear"))
+
+
+def test_binary_ndcg_is_that_of_recbole() -> None:
+    """Gains of 1 at the ranks of relevant rows over as many gains at the top, K at most."""
+    score, target, mask = draw(4, tasks=80)
+    gains, checked = 1 / np.log2(np.arange(2, 5)), 0
+    for value, own, rating, row in zip(binary_ndcg(score, target, mask, 3), score, target, mask, strict=True):
+        order = [labels(rating, row)[place] for place in own[row].argsort(descending=True).tolist()]
+        if len(order) > 3 and any(order):
+            right = (gains * order[:3]).sum() / gains[: sum(order)].sum()
+            assert value.item() == pytest.approx(right, abs=1e-12)
+            checked += 1
+        else:
+            assert value.isnan()
+    assert checked > 20
 
 
 @every_metric

@@ -1,7 +1,6 @@
 """Attributes of users or items out of users' own files."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ import pandas as pd
 import pyarrow
 
 from metarec.data.assembly import Side, categorical, sets_or_lists
+from metarec.data.numeric import Numeric, by_edges
 from metarec.data.own.columns import Floats, require
 from metarec.data.own.parquet import ParquetFile, Rows, is_parquet
 from metarec.data.own.text import TextFile
-from metarec.data.ratings import UNKNOWN
+from metarec.data.ratings import UNKNOWN, FeatureTable
 from metarec.errors import InputError
 
 Bins = int | Sequence[float]
@@ -36,9 +36,9 @@ class FeatureFile:
             too large.
         values_separator: what stands between the words of a multi-valued column.
         numeric: columns that hold a number each, with the edges of ranges, each of which becomes one word: with
-            {age: [18, 35]}, 17 is "below 18", 18 is "18 to 35", 40 is "from 35". Or how many ranges there are to be,
-            with equally many rows of this file in each: the file's rows of new users or items then decide the edges
-            too, so to keep these out, give edges.
+            {age: [18, 35]}, 17 is "below 18", 18 is "18 to 35", 40 is "from 35". Or how many ranges there are to be:
+            as training begins, the edges are laid so that equally many of the users, or items, that are trained on are
+            in each. Nobody who is new has a part in that.
         title: column to call items by in print; null: their ids.
         separator: as that of the ratings; null: the same.
         encoding: as that of the ratings; null: the same.
@@ -92,25 +92,30 @@ class Listed:
         wanted = self.features
         rows = self.rows.set_index(wanted.id, drop=False).reindex(pd.Index(ids)).fillna(UNKNOWN)
         words = {name: rows[name] for name in wanted.categorical}
-        words |= {name: self._ranges(name, bins, rows) for name, bins in (wanted.numeric or {}).items()}
         several = {name: [_split(text, wanted.values_separator) for text in rows[name]] for name in wanted.multi_valued}
         one, many = categorical(pd.DataFrame(words, index=rows.index)), sets_or_lists(several)
         table = dataclasses.replace(many, categorical=one.categorical, values={**one.values, **many.values})
+        for name, bins in (wanted.numeric or {}).items():
+            table = self._with_numbers(table, name, bins, np.append(np.nan, _numbers(rows[name])))
         named = zip(rows[wanted.title], ids, strict=True) if wanted.title else ()
         return Side(ids, table, [title or own for title, own in named])
 
-    def _ranges(self, name: str, bins: Bins, rows: pd.DataFrame) -> "pd.Series[str]":
+    def _with_numbers(self, table: FeatureTable, name: str, bins: Bins, numbers: Floats) -> FeatureTable:
+        """The attributes and one more, of numbers, row 0 included: its ranges, where they are given."""
         given = _numbers(self.rows[name])
         good = np.isfinite(given) | (self.rows[name] == UNKNOWN).to_numpy()
         require(self.file, 0, name, pyarrow.array(self.rows[name]), good, "is not a finite number")
-        edges = _edges(given[np.isfinite(given)], bins) if isinstance(bins, int) else list(bins)
-        if not edges or sorted(set(edges)) != list(edges):
-            raise InputError(f"{self.file.name}: edges {list(edges)} of {name}: give growing numbers, such as [18, 35]")
-        inner = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(edges)]
-        words = np.array([f"below {edges[0]:g}", *inner, f"from {edges[-1]:g}", UNKNOWN], dtype=object)
-        numbers = _numbers(rows[name])
-        place = np.where(np.isnan(numbers), len(words) - 1, np.searchsorted(edges, numbers, side="right"))
-        return pd.Series(words[place], index=rows.index)
+        if isinstance(bins, int):
+            if bins < 2:
+                raise InputError(f"{self.file.name}: {bins} ranges of {name}: give 2 or more, or edges")
+            return dataclasses.replace(table, numeric={**table.numeric, name: Numeric(numbers, bins)})
+        edges = list(bins)
+        if not edges or sorted(set(edges)) != edges:
+            raise InputError(f"{self.file.name}: edges {edges} of {name}: give growing numbers, such as [18, 35]")
+        codes, words = by_edges(numbers, edges)
+        return dataclasses.replace(
+            table, categorical={**table.categorical, name: codes}, values={**table.values, name: words}
+        )
 
 
 def read(features: FeatureFile, text: TextOptions) -> Listed | None:
@@ -163,11 +168,3 @@ def _split(text: str, separator: str) -> list[str]:
 def _numbers(words: "pd.Series[str]") -> Floats:
     numbers: Floats = pd.to_numeric(words, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     return numbers
-
-
-def _edges(numbers: Floats, ranges: int) -> list[float]:
-    """Edges between ranges of equally many numbers."""
-    if ranges < 2 or not len(numbers):
-        return []
-    cuts = np.unique(np.quantile(numbers, np.arange(1, ranges) / ranges, method="higher"))
-    return [float(cut) for cut in cuts if cut > numbers.min()] or [float(cuts[-1])]

@@ -9,7 +9,7 @@ from metarec.data.own import columns
 from metarec.data.own.columns import Codes, TimeUnit
 from metarec.data.own.parquet import Rows
 from metarec.data.own.repeats import Policy, repeated, settle
-from metarec.data.ratings import FloatArray, IntArray
+from metarec.data.ratings import FloatArray, FoundScale, IntArray
 from metarec.errors import InputError
 
 EVENTS = (0.0, 1.0)
@@ -38,7 +38,7 @@ class Numbers(NamedTuple):
         time: seconds, shape (N,); null: there are none.
         users: all ids, sorted.
         items: the same for items.
-        scale: lowest and highest rating.
+        scale: lowest and highest rating; a `FoundScale` where it is not given.
     """
 
     user: Codes
@@ -122,11 +122,11 @@ def _taken(file: Rows, first: int, column: str, piece: Any, options: Options) ->
 
 
 def _scale(file: Rows, options: Options, found: dict[str, list[Any]]) -> tuple[float, float]:
-    """The scale that is given, or the one that is found."""
+    """The scale that is given, or the one that is found, for the time being."""
     if options.scale is not None or options.rating is None:
         return options.scale or EVENTS
     pieces = found[options.rating]
     low, high = float(min(piece.min() for piece in pieces)), float(max(piece.max() for piece in pieces))
     if low == high:
         raise InputError(f"{file.name}: every rating is {low:g}, which tells no scale; give scale, such as [1, 5]")
-    return low, high
+    return FoundScale(low, high)

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from metarec.data.fetch import cache_folder
-from metarec.data.ratings import FeatureTable, Ratings
+from metarec.data.numeric import Numeric
+from metarec.data.ratings import FeatureTable, FoundScale, Ratings
 from metarec.errors import InputError
 from metarec.files import replacing
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of the reader; a new one reads everything anew."""
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -97,14 +98,18 @@ def _packed(ratings: Ratings) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays = {name: getattr(ratings, name) for name in ("user", "item", "rating", "time")}
     arrays = {name: array.astype(_SMALL.get(name, array.dtype)) for name, array in arrays.items()}
     texts: dict[str, Any] = {name: getattr(ratings, name) for name in ("scale", "user_ids", "item_ids", "digest")}
+    texts["found"] = isinstance(ratings.scale, FoundScale)
     texts["item_titles"] = [] if ratings.item_titles == ratings.item_ids else ratings.item_titles
     texts["user_titles"] = ratings.user_titles
     for side in ("user_features", "item_features"):
         table: FeatureTable = getattr(ratings, side)
         texts[side] = table.values
-        for kind in ("categorical", "multi_hot", "lists"):
-            for name, array in getattr(table, kind).items():
-                arrays[f"{side}-{kind}-{list(table.values).index(name)}"] = array
+        texts[f"{side} numeric"] = {name: (each.ranges, each.apart) for name, each in table.numeric.items()}
+        columns = {kind: getattr(table, kind) for kind in ("categorical", "multi_hot", "lists")}
+        columns["numeric"] = {name: each.number for name, each in table.numeric.items()}
+        names = [*table.values, *table.numeric]
+        for kind, of_kind in columns.items():
+            arrays |= {f"{side}-{kind}-{names.index(name)}": array for name, array in of_kind.items()}
     return arrays, texts
 
 
@@ -118,7 +123,7 @@ def _unpacked(arrays: Mapping[str, Any], digest: str) -> Content:
         name="",
         source="",
         **columns,
-        scale=tuple(texts["scale"]),
+        scale=FoundScale(*texts["scale"]) if texts["found"] else tuple(texts["scale"]),
         user_ids=tuple(texts["user_ids"]),
         item_ids=tuple(texts["item_ids"]),
         item_titles=tuple(texts["item_titles"] or texts["item_ids"]),
@@ -131,11 +136,15 @@ def _unpacked(arrays: Mapping[str, Any], digest: str) -> Content:
 
 
 def _table(arrays: Mapping[str, Any], texts: Mapping[str, Any], side: str) -> FeatureTable:
-    names = list(texts[side])
-    kinds: dict[str, dict[str, Any]] = {"categorical": {}, "multi_hot": {}, "lists": {}}
+    values, sizes = texts[side], texts[f"{side} numeric"]
+    names = [*values, *sizes]
+    kinds: dict[str, dict[str, Any]] = {"categorical": {}, "multi_hot": {}, "lists": {}, "numeric": {}}
     for key in arrays:
         owner, _, rest = key.partition("-")
         if owner == side:
             kind, _, number = rest.partition("-")
             kinds[kind][names[int(number)]] = arrays[key]
-    return FeatureTable(values={name: tuple(values) for name, values in texts[side].items()}, **kinds)
+    if sum(map(len, kinds.values())) != len(names):
+        raise ValueError("an attribute is missing")
+    kinds["numeric"] = {name: Numeric(number, *sizes[name]) for name, number in kinds["numeric"].items()}
+    return FeatureTable(values={name: tuple(words) for name, words in values.items()}, **kinds)

@@ -52,7 +52,8 @@ def csv_ratings(
         rating: column of the ratings; null: rows are events, each a click of rating 1 on the scale (0, 1).
         time: column of the times; null: there are none, or none that matter.
         time_unit: s, ms or us since 1970, or iso for dates as 2024-05-01T12:30:00. Times become whole seconds.
-        scale: lowest and highest rating; others are refused. Null: the lowest and highest that are found.
+        scale: lowest and highest rating; others are refused. Null: as training begins, the lowest and highest of the
+            training ratings, the only ones that may decide it; the source names those of the whole file.
         repeats: what to do where a user rates an item more than once: `last` keeps the last rating in time (or, where
             times are equal or there are none, in the file), `mean` the mean of all, at the time of the last, and
             `error` refuses the file. How many went is counted.

@@ -11,14 +11,15 @@ import pandas as pd
 
 from metarec.data.assembly import Side, assemble, categorical, joint_digest, sets_or_lists, without_repeats
 from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
-from metarec.data.ratings import CLICKS, FeatureTable, Ratings, derived
+from metarec.data.numeric import Numeric
+from metarec.data.ratings import CLICKS, FeatureTable, FoundScale, Ratings, derived
 from metarec.data.tables import Table, read_table
 from metarec.data.terms import locate
 from metarec.errors import InputError
 
 TYPES = ("token", "float", "token_seq", "float_seq")
 BINS = 10
-"""Most values of an attribute of numbers; with more, as many ranges of equally many rows take their place."""
+"""Most values of an attribute of numbers; with more, as many ranges take their place, see `Numeric`."""
 
 _TYPES = ", ".join(TYPES)
 _SCALE_CURE = "give another scale, or correct or remove the line"
@@ -43,13 +44,14 @@ def recbole_atomic(
     Args:
         path: folder or archive.
         name: of the files; null: that of the folder or archive, as RecBole has it.
-        scale: lowest and highest rating; null: those that are found.
+        scale: lowest and highest rating; null: as training begins, those of the training ratings.
         rating: field of the ratings, `float`; null: every pair is a click, a rating of 1 on the scale (0, 1).
         time: field of the times, `float`, parts of a second cut off; null: there are no times.
         title: item field to print items by; null: their ids.
         user_attributes: fields to take, each `token` (one value), `token_seq` (several between blanks: a 0/1
-            matrix, or lists where that would be too large) or `float` (its values, or ten ranges of equally many
-            rows); null: all of them but `float_seq`, which cannot be taken.
+            matrix, or lists where that would be too large) or `float` (of the users that are trained on, their
+            values, or, if these are more than ten, ten ranges with equally many of them in each); null: all of them
+            but `float_seq`, which cannot be taken.
         item_attributes: the same for items; null: all but the title.
 
     Returns:
@@ -116,10 +118,11 @@ def _numbered(
 ) -> tuple[Table, tuple[float, float]]:
     """Columns user, item, rating and time, in order of time, and the scale."""
     rows = pd.DataFrame({"user": table.rows["user_id"], "item": table.rows["item_id"], "rating": 1.0})
-    low, high = CLICKS
+    scale = scale and (float(scale[0]), float(scale[1]))
     if rating is not None:
         rows["rating"] = _floats(table, rating)
-        low, high = map(float, scale or (rows["rating"].min(), rows["rating"].max()))
+        scale = scale or FoundScale(float(rows["rating"].min()), float(rows["rating"].max()))
+        low, high = scale
         good = rows["rating"].between(low, high).to_numpy(dtype=bool)
         table.require(rating, good, f"is not from {low:g} to {high:g}, the scale", _SCALE_CURE)
         if low == high:
@@ -128,7 +131,7 @@ def _numbered(
     if time is not None:
         rows["time"] = np.floor(_floats(table, time)).astype(np.int64)
         order = np.argsort(rows["time"].to_numpy(), kind="stable")
-    return Table(table.name, table.first_line, rows).at(order), (low, high)
+    return Table(table.name, table.first_line, rows).at(order), scale or CLICKS
 
 
 def _floats(table: Table, field: str) -> np.typing.NDArray[np.float64]:
@@ -187,22 +190,18 @@ def _features(table: Table, rows: pd.DataFrame, types: dict[str, str]) -> Featur
             raise InputError(f"{table.name}:1: {field} is a float_seq, which no attribute can be; leave it out")
         if kind == "token_seq":
             several[field] = [re.findall(r"[^ ]+", text) for text in rows[field]]
-        else:
-            one[field] = _ranges(table, rows, field) if kind == "float" else rows[field]
-    codes, words = categorical(pd.DataFrame(one)), sets_or_lists(several)
-    return dataclasses.replace(words, categorical=codes.categorical, values={**codes.values, **words.values})
+        elif kind == "token":
+            one[field] = rows[field]
+    numeric = {field: _numeric(table, rows, field) for field, kind in types.items() if kind == "float"}
+    codes, words = categorical(pd.DataFrame(one, index=rows.index)), sets_or_lists(several)
+    values = {**codes.values, **words.values}
+    return dataclasses.replace(words, categorical=codes.categorical, values=values, numeric=numeric)
 
 
-def _ranges(table: Table, rows: pd.DataFrame, field: str) -> "pd.Series[str]":
-    """Numbers as words: each its own, or ranges of equally many rows."""
+def _numeric(table: Table, rows: pd.DataFrame, field: str) -> Numeric:
+    """The numbers of all rows, row 0 included, which training makes words of."""
     given = table.rows[field]
     numbers = pd.to_numeric(given, errors="coerce")
     table.require(field, (np.isfinite(numbers) | (given == "")).to_numpy(dtype=bool), "is not a number")
-    every = pd.to_numeric(rows[field], errors="coerce").astype("float64")
-    words = every.map(_digits) if every.nunique() <= BINS else pd.qcut(every, BINS, duplicates="drop").astype(str)
-    return words.where(every.notna(), "")
-
-
-def _digits(number: float) -> str:
-    """All digits of a number, whole ones without a point."""
-    return f"{number:.0f}" if number.is_integer() else repr(number)
+    every = pd.to_numeric(rows[field], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return Numeric(np.append(np.nan, every), BINS, BINS)

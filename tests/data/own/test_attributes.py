@@ -40,16 +40,20 @@ def test_ids_can_be_titles(tmp_path):
     assert words_of(found.features, "kind") == ["", "y", "x", "x", "", ""]
 
 
-def test_a_number_of_ranges_takes_the_edges_from_the_file(tmp_path):
-    content = "id,age\n" + "".join(f"u{age},{age}\n" for age in range(100))
-    found = side(tmp_path, [f"u{age}" for age in range(100)], content, numeric={"age": 4})
-    codes = found.features.categorical["age"][1:]
-    assert np.bincount(codes).tolist() == [0, 25, 25, 25, 25]
-    assert {np.ptp(np.flatnonzero(codes == code)) for code in range(1, 5)} == {24}
-    few = side(tmp_path, ["a", "b", "c"], "id,age\na,1\nb,1\nc,9\n", numeric={"age": 10})
-    assert words_of(few.features, "age", 3) == ["", "below 9", "below 9", "from 9"]
-    same = side(tmp_path, ["a", "b"], "id,age\na,3\nb,3\n", numeric={"age": 2})
-    assert words_of(same.features, "age", 2) == ["", "from 3", "from 3"]
+def test_a_number_of_ranges_waits_for_the_rows_that_decide_the_edges(tmp_path):
+    content = "id,age\n" + "".join(f"u{age},{age}\n" for age in range(100)) + "none,\n"
+    found = side(tmp_path, [*(f"u{age}" for age in range(100)), "none", "new"], content, numeric={"age": 4}).features
+    assert not found.categorical
+    codes = found.settled(np.arange(1, 101)).categorical["age"]
+    assert np.bincount(codes).tolist() == [3, 25, 25, 25, 25]
+    young = found.settled(np.arange(1, 41))
+    assert young.values["age"] == ("", "below 10", "10 to 20", "20 to 30", "from 30")
+    assert np.bincount(young.categorical["age"]).tolist() == [3, 10, 10, 10, 70]
+
+
+def test_given_edges_make_the_same_words_whoever_is_there(tmp_path):
+    found = side(tmp_path, ["a", "b"], "id,age\na,3\nb,3\n", numeric={"age": [18, 35.5]}).features
+    assert found.values["age"] == ("", "below 18", "18 to 35.5", "from 35.5")
 
 
 def test_many_words_become_lists(tmp_path, monkeypatch):
@@ -79,7 +83,8 @@ def test_its_own_separator_encoding_and_parquet(tmp_path):
         (FILE, {"numeric": {"kind": [1]}}, r"items\.csv:2: kind 'x' is not a finite number; also items\.csv:3"),
         ("id,age\na,inf\n", {"numeric": {"age": 3}}, r"items\.csv:2: age 'inf' is not a finite number"),
         (FILE, {"numeric": {"age": [35, 18]}}, r"edges \[35, 18\] of age: give growing numbers"),
-        (FILE, {"numeric": {"age": 1}}, r"edges \[\] of age: give growing numbers"),
+        (FILE, {"numeric": {"age": []}}, r"edges \[\] of age: give growing numbers"),
+        (FILE, {"numeric": {"age": 1}}, r"items\.csv: 1 ranges of age: give 2 or more, or edges"),
         (FILE, {"numeric": {"age": 3}, "categorical": ["age"]}, r"items\.csv: column 'age' is asked for twice"),
         (FILE + "a,,,,\n", {}, r"items\.csv:6: id 'a' is listed twice"),
         (FILE + ",,,,\n", {}, r"items\.csv:6: id is missing"),

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from metarec.data.numeric import Numeric
 from metarec.data.own import store
 from metarec.data.own.store import Content
-from metarec.data.ratings import encode_lists
+from metarec.data.ratings import FoundScale, encode_lists
 from metarec.errors import InputError
 from tests.conftest import synthetic_ratings
 
@@ -19,6 +20,8 @@ def content(**changed):
     lists, words = encode_lists([["p", f"q{row}"] for row in range(15)])
     table = ratings.item_features
     table = dataclasses.replace(table, lists={"actors": lists}, values={**table.values, "actors": words})
+    number = np.append(np.nan, np.arange(15.0))
+    table = dataclasses.replace(table, numeric={"length": Numeric(number, 3), "year": Numeric(number + 1950, 4, 2)})
     return Content(dataclasses.replace(ratings, item_features=table), ["a note"], ["a warning"])
 
 
@@ -29,12 +32,13 @@ def same(left, right):
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     if isinstance(left, np.ndarray):
-        return left.dtype == right.dtype and np.array_equal(left, right)
-    return left == right
+        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+    return type(left) is type(right) and left == right
 
 
 def test_what_is_kept_comes_back_whole(tmp_path):
-    for kept in (content(), content(user_titles=("", "Zo\u00eb")), content(item_titles=("", "x"))):
+    changes = {}, {"user_titles": ("", "Zo\u00eb")}, {"item_titles": ("", "x")}, {"scale": FoundScale(1, 5)}
+    for kept in (content(**changed) for changed in changes):
         store.save(tmp_path / "c" / "k.npz", kept)
         assert same(store.load(tmp_path / "c" / "k.npz", "0" * 64), kept)
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["k.npz"]

@@ -7,6 +7,7 @@ import pytest
 
 from metarec.data import assembly
 from metarec.data.fetch import cache_folder
+from metarec.data.numeric import OTHER
 from metarec.data.sets.recbole import recbole_atomic
 from metarec.data.sources import describe
 from metarec.errors import InputError
@@ -30,14 +31,16 @@ def write(folder, kinds=("inter", "user", "item"), **changed):
 
 
 def test_all_three_files(tmp_path):
-    ratings = recbole_atomic(write(tmp_path), title="name")
-    assert (ratings.name, ratings.scale, ratings.user_ids) == ("toy", (1.5, 5), ("", "a", "b", "c"))
+    ratings = recbole_atomic(write(tmp_path), title="name").settled(np.arange(3))
+    assert (ratings.name, ratings.scale, ratings.user_ids) == ("toy", (2, 5), ("", "a", "b", "c"))
     assert (ratings.item_ids, ratings.item_titles) == (("", "x1", "x9", "y"), ("", "Heat", "Caf\u00e9 Noir", "y"))
     rows = zip(
         ratings.user.tolist(), ratings.item.tolist(), ratings.rating.tolist(), ratings.time.tolist(), strict=True
     )
     assert list(rows) == [(1, 1, 5, -3), (2, 2, 3, 20), (2, 3, 2, 30)]
-    assert ratings.source.endswith("; 1 earlier rating of the same pair left out")
+    assert ratings.source.endswith(
+        "; 1 earlier rating of the same pair left out; found in training: the scale 2 to 5, 2 values of age"
+    )
     assert [attribute(ratings.user_features, "age", row) for row in range(4)] == ["", "31", "", ""]
     assert [attribute(ratings.user_features, "gender", row) for row in range(4)] == ["", "F", "", "M"]
     assert ratings.schema["item_features"] == {"categorical": {}, "multi_hot": {"class": 2}}
@@ -92,7 +95,9 @@ def test_ids_can_be_titles(tmp_path):
 def test_numbers_keep_all_their_digits(tmp_path):
     user = "user_id:token\tborn:float\na\t19950101\nb\t19950102\nc\t0.1\n"
     features = recbole_atomic(write(tmp_path, user=user)).user_features
-    assert features.values["born"] == ("", "0.1", "19950101", "19950102")
+    known, every = features.settled(np.array([1, 2])), features.settled(np.array([1, 2, 3]))
+    assert every.values["born"] == ("", "0.1", "19950101", "19950102", OTHER)
+    assert [attribute(known, "born", row) for row in range(4)] == ["", "19950101", "19950102", OTHER]
 
 
 def test_an_archive_and_another_name(tmp_path):
@@ -110,7 +115,7 @@ def test_an_archive_and_another_name(tmp_path):
 def test_many_numbers_become_ranges(tmp_path):
     lines = "".join(f"u{age}\t{age}\n" for age in range(100))
     ratings = recbole_atomic(write(tmp_path, ["inter", "user"], user=f"user_id:token\tage:float\n{lines}"))
-    codes = ratings.user_features.categorical["age"]
+    codes = ratings.user_features.settled(np.arange(1, len(ratings.user_ids))).categorical["age"]
     assert sorted(np.bincount(codes)[1:].tolist()) == [10] * 10
     assert (codes == 0).sum() == 3
 
