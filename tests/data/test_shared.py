@@ -52,13 +52,13 @@ def test_what_is_kept_is_neither_read_nor_split_again(
     assert len(made) == 1
     (tmp_path / "own.csv").unlink()
     first, second = configured.data_of(given), configured.data_of([*given, "--data.batch_size=7"])
-    assert first.ratings is second.ratings
+    assert first.given is second.given
     assert first.split is second.split
     assert len(made) == 1
     assert (first.ratings.digest, first.split.digest) == (alone.ratings.digest, alone.split.digest)
     assert first.test_digest == alone.test_digest
     other = configured.data_of([*given, "--data.scenario.init_args.seed=1"])
-    assert other.ratings is first.ratings
+    assert other.given is first.given
     assert other.split.digest != first.split.digest
     assert len(made) == 2
 
@@ -67,7 +67,7 @@ def test_another_file_is_another_data_set(given: list[str], tmp_path: Path) -> N
     configured.keep(training.parse(["test", *given])["data"])
     (tmp_path / "other.csv").write_bytes((tmp_path / "own.csv").read_bytes())
     other = configured.data_of([*given, f"--data.ratings.init_args.path={tmp_path / 'other.csv'}"])
-    assert other.ratings is not configured.data_of(given).ratings
+    assert other.given is not configured.data_of(given).given
 
 
 def test_a_run_saves_what_it_was_given(given: list[str], tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_scenario_of_another_kind_has_another_split(given: list[str]) -> None:
     class Other(UserCold):
         pass
 
-    ratings = configured.data_of(given).ratings
+    ratings = configured.data_of(given).given
     mine, other = UserCold(min_ratings=8), Other(min_ratings=8)
     shared.keep({"class_path": "x"}, ratings, mine, "users")
     assert shared.split_of(UserCold(min_ratings=8), ratings, "users") is shared.split_of(mine, ratings, "users")
