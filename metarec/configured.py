@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import set_parsing_settings
+from threadpoolctl import threadpool_limits
 
 from metarec.catalogue import FullCatalogue, names, names_of_runs
+from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.unseen import PARTS
@@ -21,6 +23,28 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
         arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
     """
     check_layers(arguments)
+    parser = _data_parser()
+    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    return data
+
+
+def keep(data: dict[str, Any]) -> None:
+    """Read the data set of a configuration and split it, for the processes that this one forks.
+
+    Args:
+        data: what `parse` returned, its part ``data``.
+
+    Raises:
+        InputError: the data cannot be had.
+    """
+    parser = _data_parser()
+    with threadpool_limits(1):  # threads of this process would be missing in its children
+        made: EpisodeDataModule = parser.instantiate_classes(parser.parse_object({"data": data})).data
+        shared.keep(data["ratings"], made.given, made.scenario, made.tasks)
+
+
+def _data_parser() -> Parser:
+    """A parser of configurations that looks at their data alone."""
     set_parsing_settings(subclasses_enabled=[Ratings])
     parser = Parser(prog="metarec tasks", allow_abbrev=False)
     parser.add_argument("-c", "--config", action="config", help="layer of configuration")
@@ -34,8 +58,7 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
         parser.add_argument(f"--{name}", type=kind, help="not looked at")
     parser.add_lightning_class_args(EpisodeDataModule, "data")
     parser.link_arguments("seed_everything", "data.seed")
-    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
-    return data
+    return parser
 
 
 def ratings_of(config: Path) -> Ratings:

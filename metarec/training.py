@@ -11,12 +11,13 @@ from typing import Any, ClassVar, NoReturn
 
 import torch
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from metarec.callbacks import ProgressBar
+from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
@@ -35,6 +36,16 @@ class Parser(LightningArgumentParser):
         """Print one line and exit with status 2."""
         print(f"metarec: error: {explained(message, self)}", file=sys.stderr)
         sys.exit(2)
+
+    def instantiate(self, namespace: Namespace, *given: Any, **options: Any) -> Namespace:
+        """Make the classes of a configuration; a data set that is at hand is not read again, see `shared`."""
+        data = namespace.get("data.ratings")
+        if isinstance(data, Namespace) and (name := shared.name_of(data.as_dict())):
+            namespace = namespace.clone()
+            spec = {"class_path": shared.KEPT, "init_args": Namespace({"name": name})}  # type: ignore[no-untyped-call]
+            namespace["data.ratings"] = Namespace(spec)  # type: ignore[no-untyped-call]
+        made: Namespace = super().instantiate(namespace, *given, **options)
+        return made
 
 
 class SaveConfig(SaveConfigCallback):

@@ -68,7 +68,7 @@ def test_every_data_set_has_a_fragment_of_its_name(name: str, function: str) -> 
 def test_every_run_of_every_experiment_parses(path: Path) -> None:
     plan = experiment.load(path)
     jobs = experiment.expand(plan, Path("results"), seeds=[0])
-    assert len(jobs) == len(plan.methods)
+    assert len(jobs) == len(plan.methods) * max(1, len(plan.scenarios))
     for job in jobs:
         config = parse(job.command)
         assert config["trainer"]["default_root_dir"] == str(job.folder)

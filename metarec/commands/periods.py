@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metarec.commands import running
 from metarec.commands.experiment import add_experiment, results_of, show, warn_of
 
-EPILOG = """
+EPILOG = f"""
 The experiment must have the layer configs/scenario/period.yaml. Its methods are followed through all periods:
   frozen      trained on period 1 alone
   fine-tuned  the frozen model, trained further on each following period
   retrained   trained from scratch on all periods before the tested one
 Each is an ordinary `metarec fit` or `metarec test`; what is done is skipped. Example:
   metarec periods experiments/movielens-100k-periods.yaml --methods fomaml --figure periods.png
-"""
+{running.LAUNCHING}"""
 
 
 def add(commands: Any) -> None:
@@ -29,8 +30,7 @@ def add(commands: Any) -> None:
     )
     add_experiment(periods)
     periods.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
-    periods.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="option of all runs")
-    periods.add_argument("--dry-run", action="store_true", help="print the plain commands, run nothing")
+    running.add_running(periods)
     periods.add_argument("--no-run", action="store_true", help="show what is done, run nothing")
     periods.add_argument("--metric", default="", help="default: the first metric of the experiment")
     periods.add_argument("--format", choices=("md", "csv", "json"), default="md", help="default: md")
@@ -52,12 +52,11 @@ def _run(options: argparse.Namespace) -> None:
     followed = experiment.only(followed, options.methods)
     jobs = experiment.expand(plan.expanded(followed, number), results, options.seeds, options=options.option)
     if options.dry_run:
-        print("\n".join(map(str, jobs)))
+        running.planned(options, followed, jobs, jobs[:1])
         return
-    failed = []
     if not options.no_run:
         _check(followed, jobs, options.metric)
-        failed = experiment.run(jobs)
+    done = options.no_run or running.run(options, followed, jobs, jobs[:1])
     rows = table.records(followed, number, results, options.metric, options.seeds)
     warn_of(experiment.ran_otherwise(jobs), options.experiment)
     if options.figure:
@@ -69,8 +68,7 @@ def _run(options: argparse.Namespace) -> None:
         "json": lambda: table.as_json(rows),
     }[options.format]()
     show(text, options.into, f"{options.experiment.stem} periods")
-    if failed:
-        print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
+    if not done:
         sys.exit(1)
 
 

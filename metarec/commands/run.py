@@ -4,32 +4,42 @@ import argparse
 import sys
 from typing import Any
 
-from metarec.commands.experiment import add_experiment, results_of
+from metarec.commands import running
+from metarec.commands.experiment import add_experiment, add_scenarios, results_of
+
+EPILOG = f"""
+An experiment's runs are its methods, times its scenarios if it has some, times its seeds. Each is an ordinary
+`metarec fit` or `metarec test`, which --dry-run prints; what is done is skipped, what has changed is run again.
+{running.LAUNCHING}"""
 
 
 def add(commands: Any) -> None:
     """Give the command and its options."""
-    run = commands.add_parser("run", help="run the methods of an experiment file, skipping what is done")
+    run = commands.add_parser(
+        "run",
+        help="run the methods of an experiment file, skipping what is done",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add_experiment(run)
+    add_scenarios(run)
     run.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
-    run.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="further option of every run")
-    run.add_argument("--dry-run", action="store_true", help="print the plain commands, run nothing")
+    running.add_running(run)
     run.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment
+    from metarec.experiment.plan import typical
 
-    plan = experiment.load(options.experiment)
-    jobs = experiment.expand(plan, results_of(options), options.seeds, options.methods, options.option)
-    experiment.check(plan, jobs)
+    plan, results = experiment.load(options.experiment), results_of(options)
+    jobs = experiment.expand(plan, results, options.seeds, options.methods, options.option, options.scenarios)
     if options.dry_run:
-        print("\n".join(map(str, jobs)))
+        running.planned(options, plan, jobs, typical(jobs))
         return
-    failed = experiment.run(jobs)
-    print(f"{len(jobs) - len(failed)} of {len(jobs)} runs done; results lie in {results_of(options)}")
-    if any(results_of(options).glob("*/*/wandb/offline-run-*")):
-        print(f"dashboards: wandb sync {results_of(options)}/*/*/wandb/offline-run-*")
-    if failed:
-        print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
+    done = running.run(options, plan, jobs, typical(jobs))
+    runs = f"{'*/' if plan.scenarios else ''}*/*/wandb/offline-run-*"
+    if any(results.glob(runs)):
+        print(f"dashboards: wandb sync {results}/{runs}")
+    if not done:
         sys.exit(1)

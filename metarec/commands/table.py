@@ -3,9 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metarec.commands.experiment import add_experiment, results_of, show, warn_of
+from metarec.commands.experiment import add_experiment, add_scenarios, blocks, results_of, show, warn_of
+
+if TYPE_CHECKING:
+    from metarec.experiment import Experiment
+    from metarec.tables.table import Table
 
 FORMATS = ("md", "latex", "html", "csv", "json")
 EPILOG = """
@@ -28,6 +32,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_experiment(table)
+    add_scenarios(table)
     table.add_argument("--format", choices=FORMATS, default="md", help="default: md")
     table.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
     table.add_argument("--check", action="store_true", help="print no table; fail where a result is not as expected")
@@ -35,34 +40,54 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from metarec import experiment, report
-    from metarec.tables import html, latex, made, markdown, plain, published
+    from metarec import experiment
 
-    plan, results = experiment.load(options.experiment), results_of(options)
+    plan = experiment.load(options.experiment)
+    if options.check:
+        _check(options, plan)
+        return
+    text = blocks(
+        options, plan, lambda name, part, results: _format(options.format, _table(options, name, part, results))
+    )
+    show(text, options.into, options.experiment.stem)
+
+
+def _table(options: argparse.Namespace, scenario: str, plan: "Experiment", results: Path) -> "Table":
+    """The table of an experiment, or of one of its scenarios."""
+    from metarec import experiment, report
+    from metarec.tables import made, published
+
     figures = published.of_experiment(plan, options.experiment.parent / "published.csv")
     runs = report.finished(plan, results, options.seeds)
     odd = experiment.ran_otherwise(experiment.expand(plan, results, options.seeds))
-    warn_of(odd, options.experiment)
-    table = made.made(plan, runs, figures, options.experiment.stem, odd)
-    if options.check:
-        _check(plan, table)
-        return
-    text = {
+    warn_of([f"{scenario}: {name}" if scenario else name for name in odd], options.experiment)
+    title = f"{options.experiment.stem}-{scenario}" if scenario else options.experiment.stem
+    return made.made(plan, runs, figures, title, odd)
+
+
+def _format(form: str, table: "Table") -> str:
+    """A table as text."""
+    from metarec.tables import html, latex, markdown, plain
+
+    return {
         "md": markdown.as_markdown,
         "latex": latex.as_latex,
         "html": html.as_html,
         "csv": plain.as_csv,
         "json": plain.as_json,
-    }[options.format](table)
-    show(text, options.into, table.title)
+    }[form](table)
 
 
-def _check(plan: Any, table: Any) -> None:
+def _check(options: argparse.Namespace, plan: "Experiment") -> None:
     """Exit with 1 where results are not as expected."""
+    from metarec.experiment import only, parts
     from metarec.tables import expected
 
-    for miss in (found := expected.misses(plan, table)):
+    found = []
+    for name, (part, results) in parts(only(plan, (), options.scenarios), results_of(options)).items():
+        found += expected.misses(part, _table(options, name, part, results))
+    for miss in found:
         print(f"metarec: {miss}", file=sys.stderr)
     if found:
         sys.exit(1)
-    print(f"{table.title}: all results are within their expected ranges")
+    print(f"{options.experiment.stem}: all results are within their expected ranges")

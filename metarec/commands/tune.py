@@ -4,13 +4,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from metarec.commands.experiment import results_of
+from metarec.commands.experiment import add_scenarios, results_of
+from metarec.errors import InputError
 
 
 def add(commands: Any) -> None:
     """Give the command and its options."""
     tune = commands.add_parser("tune", help="choose the settings of an experiment's methods on validation users")
     tune.add_argument("experiment", type=Path, help="experiment file, such as experiments/NAME.yaml")
+    add_scenarios(tune)
     tune.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
     tune.add_argument(
         "--minutes",
@@ -28,5 +30,13 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment, tuning
 
-    plan = experiment.load(options.experiment)
-    tuning.tune(plan, results_of(options), options.methods, options.minutes, options.trials, options.into)
+    plan = experiment.only(experiment.load(options.experiment), (), options.scenarios)
+    faults = []
+    for scenario, (part, results) in experiment.parts(plan, results_of(options)).items():
+        into = options.into and options.into / scenario
+        try:
+            tuning.tune(part, results, options.methods, options.minutes, options.trials, into)
+        except InputError as fault:
+            faults.append(f"{scenario and f'{scenario}: '}{fault}")
+    if faults:
+        raise InputError("; ".join(faults))

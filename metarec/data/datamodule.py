@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from metarec.data import shared
 from metarec.data.episodes import EvalEpisodes, StepSampler, TrainEpisodes
 from metarec.data.negatives import Negatives
 from metarec.data.ratings import IntArray, Ratings
@@ -111,7 +112,7 @@ class EpisodeDataModule(LightningDataModule):
     @cached_property
     def split(self) -> Split:
         """The scenario's split of the ratings."""
-        return self.scenario(self.given, self.tasks)
+        return shared.split_of(self.scenario, self.given, self.tasks)
 
     @cached_property
     def ratings(self) -> Ratings:

@@ -95,8 +95,10 @@ def periods_of(experiment: Experiment, path: Path) -> int:
         path: its file, for the error.
 
     Raises:
-        InputError: its scenario is no `Period`.
+        InputError: its scenario is no `Period`, or it has scenarios of its own.
     """
+    if experiment.scenarios:
+        raise InputError(f"{path}: periods follow methods through one scenario; leave scenarios: out")
     kind, periods = None, None
     for layer in experiment.layers:
         content = yaml.safe_load(Path(layer).read_text(encoding="utf-8")) or {}
