@@ -115,7 +115,8 @@ def _check_names(experiment: Experiment, path: Path) -> None:
     for key in ("metrics", "seeds", "methods"):
         if not getattr(experiment, key):
             raise InputError(f"{path}: {key} is empty; give at least one")
-    held = [name for part in (experiment, *experiment.scenarios.values()) for name in (*part.published, *part.expected)]
+    alike: list[Experiment | Scenario] = [experiment, *experiment.scenarios.values()]
+    held = [name for part in alike for name in (*part.published, *part.expected)]
     sources = [method.source for method in experiment.methods.values() if method.source]
     for name in [experiment.reference, *held, *sources]:
         if name not in experiment.methods:

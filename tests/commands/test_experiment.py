@@ -49,21 +49,40 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_a_block_a_scenario(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     by_name = parts(load(experiment), experiment.parent / "results" / "two")
-    rows = {name: report.records(part, results) for name, (part, results) in by_name.items()}
-    assert rows["warm"][0]["tasks"] == 30
+    means = {
+        (name, method): runs.values(method, "adapted/mae").mean()
+        for name, (part, results) in by_name.items()
+        for runs in [report.finished(part, results)]
+        for method in runs.users
+    }
+    assert len(means) == 4
     text = printed(capsys, str(experiment))
     heads = [line for line in text.splitlines() if line.startswith("**")]
     assert [line for line in heads if "Not as" not in line] == ["**warm**", "**cold**"]
     assert text.index("**warm**") < text.index("Mean over 30 test users") < text.index("**cold**")
     assert text.index("**cold**") < text.index("Mean over 20 test users")
     found = json.loads(printed(capsys, str(experiment), "--format", "json"))
-    assert found == rows
+    assert {name: table["title"] for name, table in found.items()} == {"warm": "two-warm", "cold": "two-cold"}
+    cells = {(name, row["method"]): row["cells"]["mae"]["mean"] for name, own in found.items() for row in own["rows"]}
+    assert cells == pytest.approx(means)
     lines = list(csv.DictReader(io.StringIO(printed(capsys, str(experiment), "--format", "csv"))))
-    assert [(line["scenario"], line["method"]) for line in lines] == [
-        (name, row["method"]) for name, own in rows.items() for row in own
-    ]
-    means = [row["mean"] for own in rows.values() for row in own]
-    assert [float(line["mean"]) for line in lines] == pytest.approx(means)
+    assert {(line["scenario"], line["method"]): float(line["mean"]) for line in lines if line["column"] == "mae"} == (
+        pytest.approx(means)
+    )
+    for form, head in (("latex", "% cold\n"), ("html", "<h3>cold</h3>\n")):
+        assert head in printed(capsys, str(experiment), "--format", form)
+
+
+def test_each_scenario_is_checked(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = experiment.read_text()
+    wide = whole.replace("reference: bias", "reference: bias\n        expected: {bias: {mae: [0.1, 2.0]}}")
+    experiment.write_text(wide)
+    assert "all results are within" in printed(capsys, str(experiment), "--check")
+    experiment.write_text(wide.replace("cold: {}", "cold: {expected: {bias: {mae: [0.1, 0.2]}}}"))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["table", str(experiment), "--check"])
+    assert stopped.value.code == 1
+    assert "is not within 0.1 to 0.2" in capsys.readouterr().err
 
 
 def test_only_some_scenarios(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ FILE = "experiments/movielens-100k-periods.yaml"
 
 def test_the_plain_commands(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["periods", FILE, "--methods", "item-mean", "fomaml", "--dry-run"])
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
     assert len(lines) == 1 + 3 * 2 + 1 + 3 * 3
     assert all(line.startswith(("metarec fit ", "metarec test ")) for line in lines)
     assert sum("--start_from=" in line for line in lines) == 3
