@@ -29,7 +29,7 @@ def _run(options: argparse.Namespace) -> None:
     failed = experiment.run(jobs)
     print(f"{len(jobs) - len(failed)} of {len(jobs)} runs done; results lie in {results_of(options)}")
     if any(results_of(options).glob("*/*/wandb/offline-run-*")):
-        print(f"dashboards: wandb sync {results_of(options)}/*/*/wandb/offline-run-*")
+        print(f"dashboards: metarec sync {results_of(options)}")
     if failed:
         print("failed: " + ", ".join(f"{job.method} seed {job.seed}" for job in failed), file=sys.stderr)
         sys.exit(1)
