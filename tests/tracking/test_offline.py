@@ -41,8 +41,9 @@ def record(size: int, ends: bool = False) -> bytes:
     return wandb_internal_pb2.Record(history=wandb_internal_pb2.HistoryRecord(item=[item])).SerializeToString()
 
 
-@pytest.mark.parametrize("sizes", [[1, 5, 70_000, 3], [BLOCK] * 5, [BLOCK - 60 + more for more in range(24)]])
+@pytest.mark.parametrize("sizes", [[1, 5, 70_000, 3], [BLOCK] * 5, *([BLOCK - more, 5, 7] for more in range(20, 60))])
 def test_records_of_any_length_come_back(sizes: list[int], tmp_path: Path) -> None:
+    """Those that leave a block 0 to 7 bytes among them."""
     found = list(records(written(tmp_path / "run.wandb", [record(size) for size in sizes])))
     assert [len(values(one.history.item)["a.b"]) for one in found] == sizes
 
