@@ -58,6 +58,7 @@ def upload(runs: Sequence[Path]) -> list[Path]:
         Those that were not uploaded.
     """
     surroundings = {name: value for name, value in os.environ.items() if name not in ("WANDB_MODE", "WANDB_SILENT")}
+    surroundings["WANDB_DIR"] = str(runs[0].parents[2])  # where it writes logs of its own, else the current folder
     folders = [str(path.parent) for path in runs]
     subprocess.run([sys.executable, "-m", "wandb", "sync", *folders], env=surroundings, check=False)
     return [path for path in runs if not is_uploaded(path)]

@@ -55,6 +55,7 @@ def test_new_runs_go_to_wandb_in_one_call(
     expected = [str(folder / f"offline-run-2026010{day}_000000-a") for day in (1, 2)]
     assert command == [sys.executable, "-m", "wandb", "sync", *expected]
     assert "WANDB_MODE" not in options["env"]
+    assert options["env"]["WANDB_DIR"] == str(folder.parent)
     assert options["env"]["WANDB_API_KEY"]
     said = capsys.readouterr().out
     assert said.splitlines() == ["1 skipped, uploaded before", "1 skipped, perhaps still running", "2 of 2 uploaded"]
@@ -87,7 +88,7 @@ def test_a_dry_run_needs_no_account(results: Path, capsys: pytest.CaptureFixture
 def test_wandb_itself_finds_the_same_runs(results: Path) -> None:
     """The command that is called is one that wandb has: a dry run of its own, which needs no account either."""
     command = [sys.executable, "-m", "wandb", "sync", "--dry-run", str(results / "maml" / "seed-0" / "wandb")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=results, check=False)
     assert done.returncode == 0
     assert "Would sync 2 run(s)" in done.stdout + done.stderr
 
