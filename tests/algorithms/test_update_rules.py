@@ -8,6 +8,7 @@ from torch import Tensor
 
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.gradient.maml_plus_plus import StepRates
 from metarec.algorithms.inner_loop import FastWeights
 from metarec.algorithms.losses import SQUARED_ERROR
 from metarec.algorithms.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD, UpdateRule
@@ -133,6 +134,20 @@ def test_learned_rates_are_how_far_an_element_moves_by_its_own_gradient(rule: ty
     [rates] = made.learned_rates(0.3)
     expected = [moves(made, weight, element).flatten()[element] for element in range(weight.numel())]
     torch.testing.assert_close(rates.detach().flatten(), torch.stack(expected), rtol=0, atol=1e-12)
+
+
+def test_learned_rates_of_steps_are_those_of_each_step() -> None:
+    rule = StepRates(1, 2, 0.3)
+    with torch.no_grad():
+        rule.update.rates[0].copy_(torch.tensor([0.2, -0.5]))
+    fast = FastWeights({"weight": torch.nn.Parameter(torch.zeros(3))})
+    learner, path = rule.learner(fast, 0.3, True).clone(), [0.0]
+    for _ in range(2):
+        weight = next(learner.module.parameters())
+        learner.adapt(weight.sum())
+        path.append(float(next(learner.module.parameters()).detach()[0]))
+    [rates] = rule.learned_rates(0.3)
+    assert [path[0] - path[1], path[1] - path[2]] == pytest.approx(rates.tolist())
 
 
 def test_rates_that_are_not_learned_are_none() -> None:

@@ -6,7 +6,10 @@ from typing import NamedTuple
 import pytest
 import wandb
 
+from tests.test_report import EXPERIMENT, results
 from tests.tracking.read import Read, metarec, read
+
+__all__ = ["results"]
 
 SECRETS = {
     "WANDB_API_KEY": "local-canary0wandb00000000000000000000000000000000",
@@ -18,6 +21,17 @@ SECRETS = {
 class Tracked(NamedTuple):
     folder: Path
     read: Read
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    methods = "\n".join(f"  {name}: {{}}" for name in EXPERIMENT.methods)
+    path.write_text(
+        "shows: A small table.\nlayers: []\nreference: bias\nmetrics: [mae, ndcg_exp@5]\nseeds: [0, 1]\n"
+        f"options: {{trainer.logger.init_args.group: my-group}}\nmethods:\n{methods}\n"
+    )
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -48,6 +48,7 @@ class Server:
             return found
         return {
             "Viewer": {"viewer": {"id": "u", "entity": "me", "username": "me", "flags": "{}", "teams": {"edges": []}}},
+            "ArtifactType": {"project": None},
             "GetDefaultEntity": {"viewer": {"id": "u", "entity": "me"}},
             "RunResumeStatus": {"model": {**PROJECT, "bucket": None}},
             "CommitArtifact": {"commitArtifact": {"artifact": {"id": "a", "digest": "x"}}},

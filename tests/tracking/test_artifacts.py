@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from metarec.experiment import Experiment, Method
 from metarec.report import as_markdown, records
 from metarec.tracking.offline import offline_runs
-from metarec.tracking.table_run import folders_of, log_table, place_of
+from metarec.tracking.table_run import log_table, place_of
 from tests.tracking.conftest import SECRETS, Tracked
 from tests.tracking.read import FOMAML, Read, contents, finish, metarec, read
 
@@ -101,16 +101,6 @@ def test_borrowed_weights_and_a_table_meet_in_the_same_artifacts(tmp_path: Path)
     frame = pd.DataFrame(content["data"], columns=content["columns"]).set_index(["method", "metric"])
     expected = {(row["method"], row["metric"]): row["mean"] for row in rows}
     assert frame["mean"].to_dict() == expected
-
-
-def test_only_folders_of_the_tables_methods_count(tmp_path: Path) -> None:
-    for name in ("maml/seed-0", "late/maml/seed-1", "old/seed-0", "maml/seed-2"):
-        (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "per_task.parquet").touch()
-        if "seed-2" not in name:
-            (tmp_path / name / "metrics.json").touch()
-    found = folders_of(tmp_path, ["maml", "other"])
-    assert [str(folder.relative_to(tmp_path)) for folder in found] == ["late/maml/seed-1", "maml/seed-0"]
 
 
 def test_no_secret_of_the_environment_is_in_any_file(tracked: Tracked) -> None:

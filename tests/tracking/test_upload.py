@@ -7,7 +7,13 @@ import pytest
 import wandb
 
 from metarec import cli
+from metarec.callbacks import BestCheckpoint
+from metarec.data.ratings import Ratings
+from metarec.run_folder import RunFolder
+from metarec.tracking.callback import Track
+from metarec.tracking.logger import join_runs, wandb_logger
 from metarec.tracking.offline import offline_runs
+from tests.test_module import data_of, module_of, trainer_of
 from tests.tracking.conftest import Tracked
 from tests.tracking.read import finish
 from tests.tracking.server import KEY, Server, serving
@@ -61,6 +67,20 @@ def test_alerts_are_sent_and_a_resumed_run_stays_one(
     assert {given["name"] for given in server.of("RunResumeStatus")} == {"abc"}
     [alert] = server.of("NotifyScriptableRunAlert")
     assert alert["text"] == "outer loss nan at step 3"
+
+
+def test_an_online_run_says_the_same(tmp_path: Path, server: Server, ratings: Ratings) -> None:
+    logger = wandb_logger(offline=False)
+    trainer = trainer_of(tmp_path, logger=logger, callbacks=[RunFolder(), BestCheckpoint(), Track()])
+    join_runs(trainer, {})
+    module, data = module_of(ratings), data_of(ratings)
+    trainer.fit(module, datamodule=data)
+    trainer.test(module, datamodule=data, ckpt_path="best", verbose=False)
+    run = logger.experiment.id
+    finish()
+    assert not offline_runs(tmp_path)
+    assert server.used() == {"raw-synthetic", f"split-synthetic-{data.split.digest[:12]}", f"model-{run}"}
+    assert f"predictions-{run}" in {name for name, _ in server.artifacts}
 
 
 @NEEDED

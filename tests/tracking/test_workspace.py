@@ -12,7 +12,6 @@ from metarec import cli
 from metarec.errors import InputError
 from metarec.tracking.vega import PRESETS
 from metarec.tracking.workspace import Board, Place, require_workspaces, save, workspace, write
-from tests.test_report import EXPERIMENT, results  # noqa: F401
 
 BOARD = Board("mine", "A small table.", ["mae", "ndcg_exp@5"], Place("my-project", "my-group", "mae"), "team", "| a |")
 
@@ -135,23 +134,9 @@ def one_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return line
 
 
-@pytest.fixture
-def experiment(tmp_path: Path) -> Path:
-    path = tmp_path / "mine.yaml"
-    methods = "\n".join(f"  {name}: {{}}" for name in EXPERIMENT.methods)
-    path.write_text(
-        "shows: A small table.\nlayers: []\nreference: bias\nmetrics: [mae, ndcg_exp@5]\nseeds: [0, 1]\n"
-        f"options: {{trainer.logger.init_args.group: my-group}}\nmethods:\n{methods}\n"
-    )
-    return path
-
-
 @NEEDED
 def test_the_command_writes_the_table_too(
-    experiment: Path,
-    results: Path,  # noqa: F811
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    experiment: Path, results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["dashboard", str(experiment), "--results", str(results), "--into", str(tmp_path / "out")])
     assert capsys.readouterr().out.count("written: ") == 2 + len(PRESETS)
