@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, curves, data, gaps, methods, periods, run, table, tasks, tune
+from metarec.commands import bench, curves, dashboard, data, gaps, methods, periods, run, sync, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -41,6 +41,10 @@ examples:
       train to a period, test on the next: frozen, fine-tuned and retrained models
   metarec gaps runs/latest --by gender
       compare groups of test users of a run
+  metarec dashboard experiments/movielens-100k-user-cold.yaml
+      build the experiment's Weights & Biases workspace and report, as JSON
+  metarec sync experiments/movielens-100k-user-cold.yaml
+      upload its offline runs, where there is an account
   metarec methods
       list the methods: kind, order, what adapts, source, settings
   metarec bench --quick
@@ -98,6 +102,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, curves, periods, gaps, methods, bench):
+    for module in (data, tasks, run, tune, table, curves, periods, gaps, dashboard, sync, methods, bench):
         module.add(commands)
     return parser

@@ -1,4 +1,4 @@
-"""What a run leaves behind: files in its folder, and the same in Weights & Biases."""
+"""What a run leaves behind: files in its folder."""
 
 import itertools
 import math
@@ -20,14 +20,13 @@ from metarec.commit import commit
 from metarec.data.unseen import APART, unseen_values
 from metarec.files import replacing, write_json
 from metarec.judging import Columns
-from metarec.tracking import wandb_loggers
 
 RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet", "k_shot.json", "k_shot.parquet", "k_shot.png")
 """Files that belong to the weights of one fit."""
 
 
 class RunFolder(Callback):
-    """Writes ``metrics.json``, ``per_task.parquet`` and ``predictions.parquet``, and tells W&B the same.
+    """Writes ``metrics.json``, ``per_task.parquet`` and ``predictions.parquet``.
 
     The run folder is the trainer's `default_root_dir`. All files are written whole or not at all.
     """
@@ -46,16 +45,8 @@ class RunFolder(Callback):
                 (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock and log the best checkpoint as an artifact."""
+        """Stop the clock."""
         self.seconds["fit_seconds"] = time.perf_counter() - self._started
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        if trainer.is_global_zero and best:
-            for logger in wandb_loggers(trainer):
-                import wandb
-
-                artifact = wandb.Artifact(f"model-{logger.experiment.id}", type="model")
-                artifact.add_file(best)
-                logger.experiment.log_artifact(artifact)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -76,8 +67,6 @@ class RunFolder(Callback):
         with replacing(folder / "per_task.parquet") as temporary:
             table.to_parquet(temporary, index=False)
         write_json(folder / "metrics.json", self._summary(trainer, pl_module, table))
-        for logger in wandb_loggers(trainer):
-            logger.log_table("per_user", dataframe=table)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the predictions of an earlier call."""

@@ -26,7 +26,8 @@ from metarec.messages import explained
 from metarec.module import MetaModule
 from metarec.provenance import start_from
 from metarec.run_folder import RunFolder
-from metarec.tracking import wandb_loggers
+from metarec.tracking.callback import Track
+from metarec.tracking.logger import join_runs, runs, wandb_loggers
 
 
 class Parser(LightningArgumentParser):
@@ -63,8 +64,8 @@ class SaveConfig(SaveConfigCallback):
         path = Path(trainer.default_root_dir) / "config.yaml"
         if stage == "fit" or not path.exists():
             write_text(path, yaml.safe_dump(config, sort_keys=False))
-        for logger in wandb_loggers(trainer):
-            logger.experiment.config.update(config, allow_val_change=True)
+        for run in runs(trainer):
+            run.config.update(config, allow_val_change=True)
 
 
 class MetarecCLI(LightningCLI):
@@ -81,8 +82,8 @@ class MetarecCLI(LightningCLI):
     trainer_kind: ClassVar[type[Trainer]] = Trainer
 
     def writers(self) -> list[Callback]:
-        """What writes the results to the run folder."""
-        return [RunFolder()]
+        """What writes the results to the run folder, and tells W&B."""
+        return [RunFolder(), Track(self._get(self.config, "start_from"))]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Tell the net what it must know of the data; draw episodes by the model seed."""
@@ -112,7 +113,7 @@ class MetarecCLI(LightningCLI):
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
             arguments = getattr(logger, "init_args", None)
-            if arguments is not None and "save_dir" in arguments and arguments.save_dir in (None, "."):
+            if arguments is not None and arguments.get("save_dir") == ".":
                 arguments.save_dir = folder
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -123,9 +124,13 @@ class MetarecCLI(LightningCLI):
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         try:
-            return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+            trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except (ValueError, TypeError) as error:  # what Lightning raises for values that it cannot use
             raise InputError(f"trainer: {' '.join(str(error).split())}") from error
+        if wandb_loggers(trainer):
+            config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self.subcommand]
+            join_runs(trainer, {name: config[name] for name in ("seed_everything", "model", "data")})
+        return trainer
 
     def before_fit(self) -> None:
         """Take over the weights that training is to go on from, unless a killed run is resumed."""

@@ -14,7 +14,7 @@ def test_help_is_quick_and_names_every_command() -> None:
         started = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", "metarec", "--help"], capture_output=True, text=True, check=True)
         times.append(time.perf_counter() - started)
-    for command in ("fit", "validate", "test", "predict", "data", "run", "table", "bench"):
+    for command in ("fit", "validate", "test", "predict", "data", "run", "table", "dashboard", "sync", "bench"):
         assert command in done.stdout
     assert min(times) < 1.5
 

@@ -29,6 +29,19 @@ class UpdateRule(nn.Module):
         """A learner around the weights, with ``clone()`` and ``adapt(loss)``."""
         raise NotImplementedError
 
+    def learned_rates(self, inner_lr: float) -> list[Tensor]:
+        """What is learned of step sizes, for people to look at: a tensor for each parameter that adapts.
+
+        The rate of an element is how far a step moves it against a gradient of 1 in itself and 0 elsewhere.
+
+        Args:
+            inner_lr: step size of the inner loop.
+
+        Returns:
+            The rates; empty where no rate is learned.
+        """
+        return []
+
 
 class GradientStep(UpdateRule):
     """theta - inner_lr * gradient: MAML (Finn et al., ICML 2017, arXiv 1703.03400)."""
@@ -58,6 +71,10 @@ class MetaSGD(UpdateRule):
         """learn2learn's `MetaSGD`; `inner_lr` was the start and counts no more."""
         return learn2learn("algorithms.meta_sgd").MetaSGD(weights, first_order=first_order, lrs=self.rates)
 
+    def learned_rates(self, inner_lr: float) -> list[Tensor]:
+        """One for each element."""
+        return list(self.rates)
+
 
 class Kronecker(UpdateRule):
     """theta - inner_lr * L gradient R with learned L and R (Arnold et al., AISTATS 2021, arXiv 1910.13603).
@@ -80,6 +97,11 @@ class Kronecker(UpdateRule):
         """learn2learn's `GBML`."""
         return transformed(weights, inner_lr, first_order, self.update)
 
+    def learned_rates(self, inner_lr: float) -> list[Tensor]:
+        """inner_lr * diag(L) diag(R)', of a matrix's shape; diag(A'A) are the squared lengths of A's columns."""
+        sides = [(module.transform.left, module.transform.right) for module in self.update.transforms_modules]
+        return [inner_lr * torch.outer(left.square().sum(0), right.square().sum(0)) for left, right in sides]
+
 
 class MetaCurvature(UpdateRule):
     """theta - inner_lr * M gradient N of a matrix, with learned M and N.
@@ -101,6 +123,12 @@ class MetaCurvature(UpdateRule):
     def learner(self, weights: nn.Module, inner_lr: float, first_order: bool) -> Any:
         """learn2learn's `GBML`."""
         return transformed(weights, inner_lr, first_order, self.update)
+
+    def learned_rates(self, inner_lr: float) -> list[Tensor]:
+        """inner_lr * diag(M) diag(N)' of a matrix, inner_lr times the factor of a vector's element."""
+        modules = self.update.transforms_modules
+        own = (m.mc if m.dim == 1 else torch.outer(m.mc_in.diagonal(), m.mc_out.diagonal()) for m in modules)
+        return [inner_lr * factor for factor in own]
 
 
 class Updates(nn.Module):

@@ -40,6 +40,6 @@ def _run(options: argparse.Namespace) -> None:
     done = running.run(options, plan, jobs, typical(jobs))
     runs = f"{'*/' if plan.scenarios else ''}*/*/wandb/offline-run-*"
     if any(results.glob(runs)):
-        print(f"dashboards: wandb sync {results}/{runs}")
+        print(f"dashboards: metarec sync {results}")
     if not done:
         sys.exit(1)

@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
     table.add_argument("--format", choices=FORMATS, default="md", help="default: md")
     table.add_argument("--into", type=Path, metavar="FILE", help="replace the table's block in this file")
     table.add_argument("--check", action="store_true", help="print no table; fail where a result is not as expected")
+    table.add_argument("--track", action="store_true", help="log the table to Weights & Biases as well, offline")
     table.set_defaults(command=_run)
 
 
@@ -46,14 +47,28 @@ def _run(options: argparse.Namespace) -> None:
     if options.check:
         _check(options, plan)
         return
-    text = blocks(
-        options, plan, lambda name, part, results: _format(options.format, _table(options, name, part, results))
-    )
-    show(text, options.into, options.experiment.stem)
+
+    def block(scenario: str, part: "Experiment", results: Path) -> str:
+        table = table_of(options, scenario, part, results)
+        if options.track:
+            _track(part, table, results, options.experiment)
+        return text_of(table, options.format)
+
+    show(blocks(options, plan, block), options.into, options.experiment.stem)
 
 
-def _table(options: argparse.Namespace, scenario: str, plan: "Experiment", results: Path) -> "Table":
-    """The table of an experiment, or of one of its scenarios."""
+def table_of(options: argparse.Namespace, scenario: str, plan: "Experiment", results: Path) -> "Table":
+    """The table of an experiment, or of one of its scenarios.
+
+    Args:
+        options: of the command: the experiment file and the seeds.
+        scenario: its name; empty: there are none.
+        plan: the experiment in it.
+        results: folder of its runs.
+
+    Raises:
+        InputError: there are no results, or such as cannot be compared.
+    """
     from metarec import experiment, report
     from metarec.tables import made, published
 
@@ -65,8 +80,8 @@ def _table(options: argparse.Namespace, scenario: str, plan: "Experiment", resul
     return made.made(plan, runs, figures, title, odd)
 
 
-def _format(form: str, table: "Table") -> str:
-    """A table as text."""
+def text_of(table: "Table", form: str) -> str:
+    """A table as text, in one of `FORMATS`."""
     from metarec.tables import html, latex, markdown, plain
 
     return {
@@ -85,9 +100,21 @@ def _check(options: argparse.Namespace, plan: "Experiment") -> None:
 
     found = []
     for name, (part, results) in parts(only(plan, (), options.scenarios), results_of(options)).items():
-        found += expected.misses(part, _table(options, name, part, results))
+        found += expected.misses(part, table_of(options, name, part, results))
     for miss in found:
         print(f"metarec: {miss}", file=sys.stderr)
     if found:
         sys.exit(1)
     print(f"{options.experiment.stem}: all results are within their expected ranges")
+
+
+def _track(plan: "Experiment", table: "Table", results: Path, file: Path) -> None:
+    """Log the table to W&B."""
+    from metarec.tables.plain import records
+    from metarec.tracking import account, table_run
+
+    account.require_wandb()
+    place = table_run.place_of(plan.options, plan.metrics, table.title)
+    text = text_of(table, "md")
+    run = table_run.log_table(place, table.title, records(table), text, results, list(plan.methods))
+    print(f"tracked as run {run}, offline; `metarec sync {file}` uploads it", file=sys.stderr)

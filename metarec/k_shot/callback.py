@@ -16,10 +16,12 @@ from metarec.data.tasks import TaskBatch
 from metarec.files import replacing, write_json
 from metarec.judging import Columns, adapted
 from metarec.k_shot import figure
-from metarec.k_shot.summary import Curve, as_plain, curve, of_users, plain
+from metarec.k_shot.summary import Curve, as_plain, curve, of_users
 from metarec.metrics.base import TaskMetric
 from metarec.run_folder import frame, gathered
-from metarec.tracking import wandb_loggers
+from metarec.tracking.artifacts import staging_in
+from metarec.tracking.charts import log_k_shot
+from metarec.tracking.logger import runs
 
 RESAMPLES = 2_000
 """Of each interval's bootstrap: a fifth of a table's, since every metric has one at each k."""
@@ -76,7 +78,9 @@ class KShotCurve(Callback):
             figure.draw({name: {"": found} for name, found in curves.items()}, folder / "k_shot.png")
         summary = self._summary(trainer, episodes, curves)
         write_json(folder / "k_shot.json", summary | {"seconds": round(time.perf_counter() - started, 3)})
-        _log(trainer, curves)
+        for run in runs(trainer):
+            with staging_in(folder):
+                log_k_shot(run, curves)
         _say(episodes)
 
     def _episodes(self, trainer: Trainer) -> ShotEpisodes:
@@ -131,25 +135,6 @@ def predictions(
 def _metrics(module: Any) -> list[TaskMetric]:
     """The metrics of adapted models."""
     return list(module.metrics["adapted"].values())
-
-
-def _log(trainer: Trainer, curves: dict[str, Curve]) -> None:
-    """Curves and their intervals over the step ``k_shot/k``; areas and shots needed as single figures."""
-    for logger in wandb_loggers(trainer):
-        run = logger.experiment
-        series = {
-            f"k_shot/{name}{end}": [getattr(point, field) for point in found.points]
-            for name, found in curves.items()
-            for end, field in (("", "mean"), ("_low", "low"), ("_high", "high"))
-        }
-        run.define_metric("k_shot/k", hidden=True)
-        for name in series:
-            run.define_metric(name, step_metric="k_shot/k", step_sync=False)
-        for place, k in enumerate(next(iter(curves.values())).shots):
-            run.log({"k_shot/k": k} | {name: values[place] for name, values in series.items()})
-        for name, found in curves.items():
-            run.summary[f"k_shot_area/{name}"] = plain(found.area.mean)
-            run.summary[f"k_shot_to_95/{name}"] = plain(found.needed)
 
 
 @rank_zero_only

@@ -24,7 +24,7 @@ from metarec.streaming.figures import draw
 from metarec.streaming.modes import MODES, Adaptation, Mode, possible
 from metarec.streaming.replay import replay
 from metarec.streaming.summary import Curves, curve, modes_of, summary
-from metarec.tracking import wandb_loggers
+from metarec.tracking.logger import runs
 from metarec.training import MetarecCLI
 from metarec.training import run as run_training
 
@@ -186,8 +186,8 @@ def _write(
         table.to_parquet(temporary, index=False)
     drawn = draw(table, found, curves, folder / "stream.png")
     write_json(folder / "stream.json", found)
-    for logger in wandb_loggers(trainer):
-        _chart(logger, table, curves, found)
+    for run in runs(trainer):
+        _chart(run, table, curves, found)
     print(f"{found['events']} events of {found['users']} users, {found['later_than_training']} later than training")
     for mode, values in found["modes"].items():
         low, high = values["user_mae"]["low"], values["user_mae"]["high"]
@@ -200,7 +200,7 @@ def _write(
         print("no picture: matplotlib is missing; pip install 'metarec[bench]'")
 
 
-def _chart(logger: Any, table: pd.DataFrame, curves: Curves, found: dict[str, Any]) -> None:
+def _chart(run: Any, table: pd.DataFrame, curves: Curves, found: dict[str, Any]) -> None:
     """A chart of the fading curves, a line a mode, and the means, in W&B."""
     import wandb
 
@@ -214,5 +214,5 @@ def _chart(logger: Any, table: pd.DataFrame, curves: Curves, found: dict[str, An
         title="stream: fading MAE",
         xname="events",
     )
-    logger.experiment.log({"stream/fading_mae": chart})
-    logger.experiment.summary.update({f"stream/{mode}/mae": found["modes"][mode]["mae"] for mode in modes})
+    run.log({"stream/fading_mae": chart})
+    run.summary.update({f"stream/{mode}/mae": found["modes"][mode]["mae"] for mode in modes})

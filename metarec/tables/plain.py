@@ -22,6 +22,15 @@ def as_csv(table: Table) -> str:
     return text.getvalue().rstrip("\n")
 
 
+def records(table: Table) -> list[dict[str, object]]:
+    """A record a method and column: ``method``, ``metric``, which names the column, and the numbers of the cell."""
+    return [
+        {"method": row.method, "metric": name, **dataclasses.asdict(cell)}
+        for row in table.rows
+        for name, cell in row.cells.items()
+    ]
+
+
 def as_json(table: Table) -> str:
     """The whole table, caption and foot too; null: there is no such number."""
     return json.dumps(dataclasses.asdict(table), indent=1, allow_nan=False)

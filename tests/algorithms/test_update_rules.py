@@ -8,8 +8,10 @@ from torch import Tensor
 
 from metarec.algorithms.engines.base import score
 from metarec.algorithms.gradient.maml import MAML
+from metarec.algorithms.gradient.maml_plus_plus import StepRates
+from metarec.algorithms.inner_loop import FastWeights
 from metarec.algorithms.losses import SQUARED_ERROR
-from metarec.algorithms.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD
+from metarec.algorithms.update_rules import GradientStep, Kronecker, MetaCurvature, MetaSGD, UpdateRule
 from metarec.data.ratings import Ratings
 from metarec.data.tasks import EpisodeSizes, TaskBatch, alone
 from metarec.nets.base import Net
@@ -110,3 +112,43 @@ def test_the_outer_gradient_is_that_of_finite_differences(
     ends = [moved(algorithm, batch, parameters, [sign * part for part in step]) for sign in (1, -1)]
     along = sum(float((gradient * part).sum()) for gradient, part in zip(found, step, strict=True))
     assert (ends[0] - ends[1]) / 2 == pytest.approx(along, rel=1e-5)
+
+
+def moves(rule: UpdateRule, weight: Tensor, element: int) -> Tensor:
+    """How far a step of 0.3 moves each element of a weight against a gradient of 1 in one of them, 0 elsewhere."""
+    fast = FastWeights({"weight": torch.nn.Parameter(weight.clone())})
+    learner = rule.learner(fast, 0.3, True).clone()
+    learner.adapt(next(learner.module.parameters()).flatten()[element])
+    return weight - next(learner.module.parameters()).detach()
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (5,), (1,)])
+@pytest.mark.parametrize("rule", [MetaSGD, Kronecker, MetaCurvature])
+def test_learned_rates_are_how_far_an_element_moves_by_its_own_gradient(rule: type, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(shape, dtype=torch.float64)
+    made = rule([weight], 0.3).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    [rates] = made.learned_rates(0.3)
+    expected = [moves(made, weight, element).flatten()[element] for element in range(weight.numel())]
+    torch.testing.assert_close(rates.detach().flatten(), torch.stack(expected), rtol=0, atol=1e-12)
+
+
+def test_learned_rates_of_steps_are_those_of_each_step() -> None:
+    rule = StepRates(1, 2, 0.3)
+    with torch.no_grad():
+        rule.update.rates[0].copy_(torch.tensor([0.2, -0.5]))
+    fast = FastWeights({"weight": torch.nn.Parameter(torch.zeros(3))})
+    learner, path = rule.learner(fast, 0.3, True).clone(), [0.0]
+    for _ in range(2):
+        weight = next(learner.module.parameters())
+        learner.adapt(weight.sum())
+        path.append(float(next(learner.module.parameters()).detach()[0]))
+    [rates] = rule.learned_rates(0.3)
+    assert [path[0] - path[1], path[1] - path[2]] == pytest.approx(rates.tolist())
+
+
+def test_rates_that_are_not_learned_are_none() -> None:
+    assert GradientStep().learned_rates(0.1) == []

@@ -27,10 +27,10 @@ from metarec.module import MetaModule
 from metarec.nets.base import NoNet
 from metarec.run_folder import RunFolder
 from metarec.tracking import wandb_logger
+from metarec.tracking.offline import records
 from tests.conftest import tiny_net
 from tests.test_clicks import click_data, click_module
 from tests.test_module import data_of, module_of, trainer_of
-from tests.test_tracking import records
 from tests.test_training import LAYERS
 
 SHOTS = (0, 1, 2, 5)

@@ -8,7 +8,7 @@ import pytest
 import wandb
 
 from metarec import cli
-from tests.test_tracking import records
+from metarec.tracking.offline import records
 
 LAYERS = ["-c=configs/base.yaml", "-c=configs/data/movielens-100k.yaml", "-c=configs/scenario/user_cold.yaml"]
 BIAS = [*LAYERS, "-c=configs/baseline/item_user_bias.yaml", "--trainer.accelerator=cpu"]

@@ -58,6 +58,10 @@ class StepRates(UpdateRule):
         """learn2learn's `GBML`; `inner_lr` was the start and counts no more."""
         return transformed(weights, 1.0, first_order, self.update)
 
+    def learned_rates(self, inner_lr: float) -> list[Tensor]:
+        """One for each step, (K,)."""
+        return list(self.update.rates)
+
 
 class MAMLPlusPlus(Algorithm):
     """MAML, made stable: a loss after every step, learned rates, first order before second.
