@@ -1,5 +1,6 @@
 """What weights have seen: which other splits they may be judged on, and which training may go on from them."""
 
+import pickle
 from typing import Any
 
 import torch
@@ -74,3 +75,21 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
     with torch.no_grad():
         for name, value in own.items():
             value.copy_(saved[f"algorithm.{name}"])
+
+
+def require_checkpoint(path: str | None) -> None:
+    """Refuse weights that are missing or cannot be loaded safely.
+
+    Raises:
+        InputError: names the file and the cure.
+    """
+    if path is None:
+        return
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a .ckpt file") from error
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path}: no checkpoint that can be loaded safely; give a .ckpt file of metarec") from error
+    if not isinstance(content, dict) or "metarec" not in content:
+        raise InputError(f"{path}: no checkpoint of metarec; give checkpoints/best.ckpt of a run folder")

@@ -2,14 +2,12 @@
 
 import itertools
 import logging
-import pickle
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-import torch
 import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -24,7 +22,7 @@ from metarec.errors import InputError, at_least
 from metarec.files import read_yaml, write_text
 from metarec.messages import explained
 from metarec.module import MetaModule
-from metarec.provenance import start_from
+from metarec.provenance import require_checkpoint, start_from
 from metarec.run_folder import RunFolder
 from metarec.tracking.callback import Track
 from metarec.tracking.logger import join_runs, runs, wandb_loggers
@@ -105,9 +103,9 @@ class MetarecCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
-        _check_checkpoint(config.ckpt_path)
+        require_checkpoint(config.ckpt_path)
         if self.subcommand == "fit" and config.ckpt_path is None:
-            _check_checkpoint(config.start_from)
+            require_checkpoint(config.start_from)
         folder = config.trainer.default_root_dir or "."
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
@@ -218,24 +216,6 @@ def _make_folder(folder: str) -> None:
         raise InputError(
             f"trainer.default_root_dir {folder}: cannot be made ({error.strerror}); name a folder that can"
         ) from error
-
-
-def _check_checkpoint(path: str | None) -> None:
-    """Refuse weights that are missing or cannot be loaded safely.
-
-    Raises:
-        InputError: names the file and the cure.
-    """
-    if path is None:
-        return
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a .ckpt file") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: no checkpoint that can be loaded safely; give a .ckpt file of metarec") from error
-    if not isinstance(content, dict) or "metarec" not in content:
-        raise InputError(f"{path}: no checkpoint of metarec; give checkpoints/best.ckpt of a run folder")
 
 
 def _silence_noise() -> None:

@@ -7,7 +7,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from metarec.experiment import Experiment, Method
-from metarec.report import as_markdown, records
+from metarec.report import finished
+from metarec.tables.made import made
+from metarec.tables.markdown import as_markdown
+from metarec.tables.plain import records
 from metarec.tracking.offline import offline_runs
 from metarec.tracking.table_run import log_table, place_of
 from tests.tracking.conftest import SECRETS, Tracked
@@ -79,9 +82,10 @@ def test_borrowed_weights_and_a_table_meet_in_the_same_artifacts(tmp_path: Path)
 
     methods = {"fomaml": Method(), "borrowed": Method(weights_from="fomaml")}
     plan = Experiment("A tiny table.", [], "fomaml", ["mae", "rmse"], methods)
-    rows = records(plan, results)
+    table = made(plan, finished(plan, results), {}, "tiny")
+    rows, text = records(table), as_markdown(table)
     place = place_of({"trainer.logger.init_args.group": "my-group"}, plan.metrics, "tiny")
-    ids = {log_table(place, "tiny", rows, as_markdown(rows, plan), results, list(methods)) for _ in range(2)}
+    ids = {log_table(place, "tiny", rows, text, results, list(methods)) for _ in range(2)}
     finish()
     [path, again] = [path for path in offline_runs(results) if path.parents[2] == results]
     table = Read(path)
@@ -100,7 +104,7 @@ def test_borrowed_weights_and_a_table_meet_in_the_same_artifacts(tmp_path: Path)
     content = json.loads(logged.read_text())
     frame = pd.DataFrame(content["data"], columns=content["columns"]).set_index(["method", "metric"])
     expected = {(row["method"], row["metric"]): row["mean"] for row in rows}
-    assert frame["mean"].to_dict() == expected
+    assert frame["mean"].astype(object).where(frame["mean"].notna(), None).to_dict() == expected
 
 
 def test_no_secret_of_the_environment_is_in_any_file(tracked: Tracked) -> None:
