@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, curves, data, gaps, methods, periods, run, table, tasks, tune
+from metarec.commands import bench, curves, data, gaps, methods, periods, plot, report, run, table, tasks, tune
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -98,6 +98,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, curves, periods, gaps, methods, bench):
+    for module in (data, tasks, run, tune, table, plot, report, curves, periods, gaps, methods, bench):
         module.add(commands)
     return parser

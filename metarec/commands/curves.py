@@ -34,9 +34,10 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment
     from metarec.k_shot import figure, table
+    from metarec.plots.style import require_matplotlib
 
     if options.figure:
-        figure.require_matplotlib("no --figure")
+        require_matplotlib("no --figure")
     plan, results = experiment.load(options.experiment), results_of(options)
     jobs = experiment.expand(plan, results, options.seeds, options.methods)
     plan.methods = {name: method for name, method in plan.methods.items() if name in (options.methods or plan.methods)}
