@@ -73,7 +73,7 @@ def _panel(axes: Any, metric: str, curves: Mapping[str, Curve], names: Sequence[
         number = names.index(name)
         looks = style.style_of(number)
         low, mean, high = ([getattr(point, end) for point in curve.points] for end in ("low", "mean", "high"))
-        axes.plot(curve.shots, mean, markersize=3.5, linewidth=1.2, label=name, **looks)
+        axes.plot(curve.shots, mean, markersize=3.5, linewidth=1.2, label=style.wrapped(name, style.NAME), **looks)
         axes.fill_between(curve.shots, low, high, color=looks["color"], alpha=band, linewidth=0.6)
     shots = sorted({k for curve in curves.values() for k in curve.shots})
     axes.set_xscale("function", functions=(np.log1p, np.expm1))

@@ -9,7 +9,7 @@ from metarec.errors import InputError
 from metarec.metrics import higher_is_better
 from metarec.plots.dots import ROW
 from metarec.plots.runs import Values, values
-from metarec.plots.style import BLUE, SKY, blank, note, styled
+from metarec.plots.style import BLUE, SKY, blank, name_rows, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,11 +43,11 @@ def differences(users: pd.DataFrame, metric: str, reference: str, title: str = "
         picture = blank(1.3 + ROW * len(order), title=title)
         axes: Any = picture.subplots()
         _boxes(axes, [apart[name] for name in order])
-        axes.set_yticks(range(len(order)), order)
+        name_rows(axes, order)
         shares = [f"{100 * np.mean(sign * apart[name] > 0):.0f} %" for name in order]
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(order)), shares)
-        right.set_ylabel("users for whom the method is better", fontsize=7)
+        axes.text(1.01, 1, "better for", transform=axes.transAxes, fontsize=7)
         right.tick_params(length=0)
         right.spines["right"].set_visible(False)
         axes.set_xlabel(f"a user's {metric} minus that of {reference} ({'above' if sign > 0 else 'below'} 0: better)")
@@ -56,7 +56,8 @@ def differences(users: pd.DataFrame, metric: str, reference: str, title: str = "
             picture,
             [
                 f"Box: the middle half of {counts[-1] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} test "
-                "users; bar: median; diamond: mean; whiskers: from the 5 % to the 95 % quantile. Seeds averaged first."
+                "users; bar: median; diamond: mean; whiskers: from the 5 % to the 95 % quantile; right: the share of "
+                "users for whom the method is better. Seeds averaged first."
             ],
         )
     return picture
@@ -91,6 +92,3 @@ def _boxes(axes: Any, found: list[Values]) -> None:
         medianprops={"color": "black", "linewidth": 1.4},
         meanprops={"marker": "D", "markerfacecolor": "white", "markeredgecolor": "black", "markersize": 3.2},
     )
-    axes.set_ylim(-0.7, len(boxes) - 0.3)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y")

@@ -1,6 +1,5 @@
 """Dot plot: each method's mean with its interval, and its difference to the reference."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,7 +7,7 @@ from metarec.errors import InputError
 from metarec.metrics import higher_is_better
 from metarec.plots.runs import Record
 from metarec.plots.scale import ends, near
-from metarec.plots.style import BLUE, GREY, VERMILION, blank, legend, note, styled
+from metarec.plots.style import BLUE, GREY, VERMILION, blank, legend, name_rows, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,16 +54,13 @@ def dots(rows: Sequence[Record], metric: str, reference: str, title: str = "") -
         axes = picture.subplots(1, 1 + compared, sharey=True, squeeze=False, width_ratios=[1.15, 1][: 1 + compared])[0]
         _means(axes[0], own, [zero.get(row["method"]) for row in own], higher)
         axes[0].set_xlabel(f"{metric} ({'higher' if higher else 'lower'} is better)")
-        axes[0].set_yticks(range(len(own)), [row["method"] for row in own])
-        axes[0].set_ylim(-0.7, len(own) - 0.3)
+        name_rows(axes[0], [row["method"] for row in own])
         if compared:
             _differences(axes[1], own, reference, higher)
-            axes[1].set_xlabel(
-                "\n".join(textwrap.wrap(f"{metric} minus that of {reference}", 40, break_on_hyphens=False))
-            )
+            axes[1].set_xlabel(f"{metric} minus the reference's")
+            axes[1].grid(axis="y")
+            axes[1].tick_params(axis="y", length=0)
         for one in axes:
-            one.grid(axis="y")
-            one.tick_params(axis="y", length=0)
             legend(one)
         note(picture, ["Bars: 95 % intervals, as in the table; arrows: beyond the axis.", *_lacking(every, metric)])
     return picture
@@ -84,11 +80,12 @@ def _differences(axes: Any, own: Sequence[Record], reference: str, higher: bool)
     """Differences with intervals; colour and marker say whether they lie on one side of zero."""
     axes.axvline(0, color="black", lw=0.8)
     found: dict[str, Dot | None] = {}
-    for place, row in enumerate(own):
+    for row in own:
         found[row["method"]] = None if row["difference"] is None else _judged(row, higher)
-        if row["method"] == reference:
-            axes.text(0, place, " reference", va="center", fontsize=7)
-    _draw(axes, found, higher)
+    low, high = _draw(axes, found, higher, zero=True)
+    if reference in found:
+        side = "left" if -low < high else "right"
+        axes.text(0, list(found).index(reference), " reference ", va="center", ha=side, fontsize=7)
 
 
 def _judged(row: Record, higher: bool) -> Dot:
@@ -100,12 +97,16 @@ def _judged(row: Record, higher: bool) -> Dot:
     return Dot(row["difference"], low, high, *looks)
 
 
-def _draw(axes: Any, dots: dict[str, Dot] | dict[str, Dot | None], higher: bool) -> tuple[float, float]:
-    """A row each, at its place or as an arrow at the edge; the ends of the axis, inside of its room."""
+def _draw(
+    axes: Any, dots: dict[str, Dot] | dict[str, Dot | None], higher: bool, zero: bool = False
+) -> tuple[float, float]:
+    """A row each, at its place or as an arrow at the edge; the ends of the axis."""
     found = {place: dot for place, dot in enumerate(dots.values()) if dot is not None}
     kept = near([dot.mean for dot in found.values()], [(dot.high - dot.low) / 2 for dot in found.values()], higher)
     shown = [dot for dot, inside in zip(found.values(), kept, strict=True) if inside]
     low, high = min(dot.low for dot in shown), max(dot.high for dot in shown)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
     axes.set_xlim(*ends([low], [high]))
     for (place, dot), inside in zip(found.items(), kept, strict=True):
         if inside:

@@ -9,7 +9,7 @@ from metarec.errors import InputError
 from metarec.gaps import binned
 from metarec.metrics.intervals import mean_interval
 from metarec.plots.runs import Values, gains
-from metarec.plots.style import BLUE, note, panels, styled
+from metarec.plots.style import BLUE, NAME, note, panels, styled, wrapped
 from metarec.report import ROUNDING
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def gain(users: pd.DataFrame, metric: str, title: str = "", bins: int = 4) -> "F
         picture, every = panels(len(adapts), COLUMNS, HEIGHT, title, sharey=True, sharex=True)
         for axes, (method, values) in zip(every, adapts.items(), strict=True):
             _panel(axes, [values[:, groups == name] for name in names])
-            axes.set_title(method, fontsize=7)
+            axes.set_title(wrapped(method, NAME), fontsize=7)
             axes.set_xticks(
                 range(len(names)), [name.replace(" to ", "\N{EN DASH}") for name in names], fontsize=6.5, rotation=25
             )

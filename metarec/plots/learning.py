@@ -7,7 +7,7 @@ import pandas as pd
 
 from metarec.metrics import higher_is_better
 from metarec.plots.runs import Learning
-from metarec.plots.style import BLUE, GREY, VERMILION, note, panels, styled
+from metarec.plots.style import BLUE, GREY, NAME, VERMILION, note, panels, styled, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,27 +31,31 @@ def learning(found: Learning, title: str = "") -> "Figure":
         picture, every = panels(len(methods), COLUMNS, HEIGHT, title, sharex=True, sharey=True)
         for axes, method in zip(every, methods, strict=True):
             _panel(axes, table[table["method"] == method], over, higher)
-            axes.set_title(method, fontsize=7)
+            axes.set_title(wrapped(method, NAME), fontsize=7)
         every[0].set_ylim(*_range(table, higher))
         picture.supylabel(f"val {found.metric}", fontsize=8)
-        handles, labels = every[0].get_legend_handles_labels()
-        picture.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
         better = f"{'higher' if higher else 'lower'} is better"
         missing = f"No learning curve: {', '.join(found.without)}." if found.without else ""
-        note(picture, [f"On validation users, over {over}s; {better}; a line a model seed.", missing])
+        note(
+            picture,
+            [
+                f"On validation users, over {over}s; {better}. A line a model seed, solid: adapted, dotted: zero-shot; "
+                "diamond: the best validation.",
+                missing,
+            ],
+        )
     return picture
 
 
 def _panel(axes: Any, table: pd.DataFrame, over: str, higher: bool) -> None:
     """The seeds of one method."""
-    for number, (_, run) in enumerate(table.groupby("seed")):
-        first = number == 0
-        axes.plot(run[over], run["zero_shot"], ":", color=GREY, lw=1, label="zero-shot" if first else "_")
-        axes.plot(run[over], run["adapted"], "-", color=BLUE, lw=1, label="adapted" if first else "_")
+    for _, run in table.groupby("seed"):
+        axes.plot(run[over], run["zero_shot"], ":", color=GREY, lw=1)
+        axes.plot(run[over], run["adapted"], "-", color=BLUE, lw=1)
         if run["adapted"].notna().any():
             best = run.sort_values("adapted", ascending=not higher, kind="stable").iloc[0]
-            label = "best validation" if first else "_"
-            axes.plot(best[over], best["adapted"], "D", color=VERMILION, ms=3, lw=0, label=label)
+            axes.plot(best[over], best["adapted"], "D", color=VERMILION, ms=3, lw=0)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")
 
 

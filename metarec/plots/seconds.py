@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from metarec.errors import InputError
 from metarec.plots.dots import ROW
 from metarec.plots.runs import Record
-from metarec.plots.style import BLUE, GREEN, GREY, blank, note, styled
+from metarec.plots.style import BLUE, GREEN, GREY, blank, name_rows, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,8 +32,7 @@ def seconds(rows: Sequence[Record], title: str = "") -> "Figure":
         trained, alone = picture.subplots(1, 2, sharey=True)
         _fits(trained, [fit.get(name) for name in order])
         _alone(alone, [adapt[name] for name in order])
-        trained.set_yticks(range(len(order)), order)
-        trained.set_ylim(-0.7, len(order) - 0.3)
+        name_rows(trained, order)
         for axes in (trained, alone):
             axes.grid(axis="both")
             axes.tick_params(axis="y", length=0)

@@ -20,6 +20,12 @@ FORMATS = ("png", "svg")
 WIDTH = 7.0
 """Of a figure, inches: the text of a printed page, so that nothing is scaled down there."""
 
+LEAST = 2.2
+"""Height of a figure, inches, below which title, legend and note would leave no room."""
+
+NAME = 30
+"""Letters of a method's name in one line."""
+
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 """Okabe and Ito, Color Universal Design (2008), without their yellow, which is faint on paper."""
@@ -81,7 +87,7 @@ def blank(height: float, width: float = WIDTH, title: str = "") -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    picture = Figure(figsize=(width, height), layout="constrained")
+    picture = Figure(figsize=(width, max(height, LEAST)), layout="constrained")
     if title:
         picture.suptitle("\n".join(textwrap.wrap(title, round(width * 16))), fontsize=9, x=0.01, ha="left")
     return picture
@@ -106,6 +112,22 @@ def panels(number: int, columns: int, height: float, title: str, **shared: Any) 
     for place, axes in enumerate(every[:number]):
         axes.tick_params(labelleft=place % columns == 0, labelbottom=place + columns >= number, labelsize=7)
     return picture, every[:number]
+
+
+def name_rows(axes: Any, names: Sequence[str]) -> None:
+    """Name the rows of a figure, from below upwards; long names take two lines of smaller letters."""
+    axes.set_yticks(range(len(names)), [wrapped(name, NAME) for name in names])
+    for label in axes.get_yticklabels():
+        if "\n" in label.get_text():
+            label.set(fontsize=5.5, linespacing=0.95)
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y")
+
+
+def wrapped(name: str, width: int) -> str:
+    """A name over several lines, broken at its hyphens."""
+    return "\n".join(textwrap.wrap(name, width))
 
 
 def note(picture: "Figure", sentences: Sequence[str]) -> None:

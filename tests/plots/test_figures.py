@@ -1,6 +1,7 @@
 """Figures hold the numbers they should: what was drawn is read back."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from metarec.errors import InputError
 from metarec.metrics.intervals import mean_interval
-from metarec.plots import pictures
+from metarec.plots import pictures, style
 from metarec.plots.differences import differences
 from metarec.plots.dots import dots
 from metarec.plots.gain import gain
@@ -59,7 +60,8 @@ def test_dots_are_the_records(runs: Runs, metric: str) -> None:
     assert all(low < end < high for bar in means.values() for end in bar)
     labels = right.get_legend_handles_labels()[1]
     assert set(labels) == {"better", "worse"}
-    assert [text.get_text().strip() for text in right.texts][0] == "reference"
+    [mark] = [text for text in right.texts if "reference" in text.get_text()]
+    assert mark.get_position() == (0, order.index("bias"))
 
 
 def test_dots_show_zero_shot(runs: Runs) -> None:
@@ -78,6 +80,13 @@ def test_a_difference_that_may_be_none_is_not_told_apart(runs: Runs) -> None:
     record(rows, "maml", "mae").update(difference=-0.01, difference_low=-0.03, difference_high=0.01)
     right = dots(rows, "mae", "bias").axes[1]
     assert set(right.get_legend_handles_labels()[1]) == {"not told apart", "worse"}
+
+
+def test_the_axis_of_differences_holds_zero(runs: Runs) -> None:
+    two = [row for row in runs.records if row["method"] in ("bias", "maml")]
+    right = dots(two, "mae", "bias").axes[1]
+    assert right.get_xlim()[0] < -0.05 < 0 < right.get_xlim()[1]
+    assert right.texts[0].get_ha() == "right"  # towards the side where there is room
 
 
 def test_dots_without_reference_have_one_panel(runs: Runs) -> None:
@@ -109,7 +118,7 @@ def test_gain_by_activity(runs: Runs) -> None:
         expected = mean_interval(own[:, quarters == quarter])
         assert line.get_ydata()[quarter] == pytest.approx(expected.mean)
         assert segments.get_segments()[quarter][:, 1] == pytest.approx([expected.low, expected.high])
-    assert [label.get_text() for label in picture.axes[1].get_xticklabels()][0] == "15\N{EN DASH}24"
+    assert picture.axes[1].get_xticklabels()[0].get_text() == "15\N{EN DASH}24"
     assert "Adapt nothing: item-mean, chance." in picture.get_supxlabel().replace("\n", " ")
     assert "10, 10, 10, 10 users a group" in picture.get_supxlabel().replace("\n", " ")
 
@@ -135,7 +144,7 @@ def test_differences_are_quantiles_over_users(runs: Runs, metric: str, sign: int
             assert np.isclose(drawn, expected).any()
         box = axes.patches[place].get_path().vertices[:, 0]
         assert [box.min(), box.max()] == pytest.approx(np.percentile(apart, [25, 75]))
-        share = [child for child in axes.child_axes][0].get_yticklabels()[place].get_text()
+        share = axes.child_axes[0].get_yticklabels()[place].get_text()
         assert share == f"{100 * np.mean(sign * apart > 0):.0f} %"
     users = 40 if metric == "mae" else 39
     assert f"{users} test users" in picture.get_supxlabel().replace("\n", " ")
@@ -223,6 +232,21 @@ def test_no_panel_is_empty(runs: Runs, kind: str, metric: str) -> None:
     assert picture.axes
     for axes in picture.axes:
         assert shown(axes) >= 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", list(pictures.KINDS))
+def test_there_is_room_for_few_rows_and_long_names(runs: Runs, tmp_path: Path, kind: str) -> None:
+    """Laying out says where there is none; twice, since a figure is saved in two formats."""
+    plans = EXPERIMENT.methods
+    long = "maml-with-a-name-that-says-all-of-its-settings-at-once"
+    folders = {"bias": "bias", long: "maml"}
+    for new, old in folders.items():
+        (tmp_path / new).symlink_to(runs.results / old)
+    few = Runs(dataclasses.replace(EXPERIMENT, methods={new: plans[old] for new, old in folders.items()}), tmp_path)
+    picture = pictures.draw(few, kind, "ndcg_exp@5", "an-experiment-whose-name-is-long-too-and-goes-on")
+    for ending in style.FORMATS:
+        style.save(picture, tmp_path / f"{kind}.{ending}")
 
 
 def test_all_are_drawn_and_the_others_refused(runs: Runs) -> None:

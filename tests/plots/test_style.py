@@ -1,6 +1,7 @@
 """Looks that all figures share, and files that do not depend on the day."""
 
 import importlib.util
+import itertools
 from pathlib import Path
 
 import matplotlib as mpl
@@ -45,7 +46,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 def test_series_differ_in_colour_and_in_marker() -> None:
     looks = [style.style_of(number) for number in range(56)]
     assert len({(look["color"], look["marker"]) for look in looks}) == 56
-    for one, other in zip(looks, looks[1:], strict=False):
+    for one, other in itertools.pairwise(looks):
         assert one["color"] != other["color"]
         assert one["marker"] != other["marker"]
 
@@ -61,7 +62,7 @@ def test_matplotlib_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'metarec\[bench\]'$"):
         style.require_matplotlib()
-    with pytest.raises(InputError, match="or give no --figure$"):
+    with pytest.raises(InputError, match=r"or give no --figure$"):
         style.require_matplotlib("no --figure")
 
 
