@@ -126,12 +126,14 @@ def _done(folder: Path) -> bool:
 
 
 def _curve(folder: Path, method: str, seed: int, metric: str) -> pd.DataFrame:
-    """The rows of a run's learning curve; none where it has no such file or metric."""
+    """The rows of a run's learning curve; none where it has no such file or metric, or the metric no value."""
     table = pd.DataFrame(read(folder / LEARNING))
     columns = {mode: f"val/{mode}/{metric}" for mode in MODES}
     if not set(columns.values()) <= set(table):
         return pd.DataFrame()
     named = table.rename(columns={column: mode for mode, column in columns.items()})
+    if not np.isfinite(named["adapted"]).any():
+        return pd.DataFrame()
     return named[["epoch", "step", *MODES]].assign(method=method, seed=seed)
 
 

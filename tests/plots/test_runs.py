@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from metarec import learning
 from metarec.errors import InputError
 from metarec.plots.runs import Runs, gains, values
 from tests.plots.made import EXPERIMENT, LEVELS, SEEDS, USERS, write_runs
@@ -72,6 +73,15 @@ def test_learning_curves(runs: Runs, made: Path, tmp_path: Path) -> None:
         Runs(EXPERIMENT, tmp_path / "copy").learning("mae")
     with pytest.raises(InputError, match="no run left a learning curve of 'auc'"):
         runs.learning("auc")
+
+
+def test_a_curve_without_a_value_is_none(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "maml", tmp_path / "maml")
+    for path in tmp_path.rglob("learning.csv"):
+        learning.write(path, [row | {"val/adapted/mae": float("nan")} for row in learning.read(path)])
+    with pytest.raises(InputError, match="no run left a learning curve of 'mae'"):
+        Runs(EXPERIMENT, tmp_path).learning("mae")
+    assert len(Runs(EXPERIMENT, tmp_path).learning("ndcg_exp@5").table) == 10
 
 
 def test_methods_that_trained_and_left_no_curve_are_named(made: Path, tmp_path: Path) -> None:
