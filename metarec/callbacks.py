@@ -71,8 +71,7 @@ class LearningCurve(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the rows that the weights have behind them: none at step 0."""
-        kept = learning.read(_curve_of(trainer)) if trainer.global_step else []
-        self._rows = [row for row in kept if row["step"] <= trainer.global_step]
+        self._rows = [row for row in learning.read(_curve_of(trainer)) if row["step"] <= trainer.global_step]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add a row; every process reads the metrics, which may have to be gathered, and the first one writes."""

@@ -37,6 +37,10 @@ examples:
       follow test users through time: stream.json says how the error falls, and which way of adapting keeps up
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec plot experiments/movielens-100k-user-cold.yaml --into figures
+      draw its figures: means with intervals, learning curves, gains, differences of users, time
+  metarec report experiments/movielens-100k-user-cold.yaml --into user-cold.html
+      write one page with table, figures, cost and configuration, which opens anywhere
   metarec periods experiments/movielens-100k-periods.yaml --figure periods.png
       train to a period, test on the next: frozen, fine-tuned and retrained models
   metarec gaps runs/latest --by gender

@@ -28,7 +28,7 @@ def test_modules_stay_small() -> None:
 def test_importing_metarec_metrics_and_reports_needs_no_torch() -> None:
     import sys
 
-    modules = "metarec.report, metarec.experiment, metarec.data.sources, metarec.k_shot.table"
+    modules = "metarec.report, metarec.experiment, metarec.data.sources, metarec.plots.pictures, metarec.page.document"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,8 +7,9 @@ import pandas as pd
 
 from metarec.errors import InputError
 from metarec.metrics import higher_is_better
-from metarec.plots.dots import ROW
+from metarec.plots.dots import ROW, Dot, arrow
 from metarec.plots.runs import Values, values
+from metarec.plots.scale import ends, near
 from metarec.plots.style import BLUE, SKY, blank, name_rows, note, styled
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ QUANTILES = (5, 25, 50, 75, 95)
 
 def differences(users: pd.DataFrame, metric: str, reference: str, title: str = "") -> "Figure":
     """Draw a box a method: quantiles over users of the method's metric minus the reference's, the best on top.
+
+    Rows that are far worse than the others are an arrow with their mean at the edge, as in a dot plot.
 
     Args:
         users: what `metarec.plots.runs.Runs.users` is.
@@ -42,7 +45,7 @@ def differences(users: pd.DataFrame, metric: str, reference: str, title: str = "
     with styled():
         picture = blank(1.3 + ROW * len(order), title=title)
         axes: Any = picture.subplots()
-        _boxes(axes, [apart[name] for name in order])
+        _boxes(axes, [apart[name] for name in order], sign > 0)
         name_rows(axes, order)
         shares = [f"{100 * np.mean(sign * apart[name] > 0):.0f} %" for name in order]
         right = axes.secondary_yaxis("right")
@@ -57,7 +60,7 @@ def differences(users: pd.DataFrame, metric: str, reference: str, title: str = "
             [
                 f"Box: the middle half of {counts[-1] if len(counts) == 1 else f'{counts[0]} to {counts[-1]}'} test "
                 "users; bar: median; diamond: mean; whiskers: from the 5 % to the 95 % quantile; right: the share of "
-                "users for whom the method is better. Seeds averaged first."
+                "users for whom the method is better; arrows: mean beyond the axis. Seeds averaged first."
             ],
         )
     return picture
@@ -69,17 +72,26 @@ def _means(users: pd.DataFrame, method: str, metric: str) -> Values:
     return means
 
 
-def _boxes(axes: Any, found: list[Values]) -> None:
+def _boxes(axes: Any, found: list[Values], higher: bool) -> None:
     """A box for each distribution, from below upwards."""
+    quantiles = [np.percentile(one, QUANTILES) for one in found]
+    means = [float(one.mean()) for one in found]
+    kept = near(means, [(one[3] - one[1]) / 2 for one in quantiles], higher)
     keys = ("whislo", "q1", "med", "q3", "whishi")
-    boxes = [
-        {**dict(zip(keys, np.percentile(one, QUANTILES), strict=True)), "mean": one.mean(), "fliers": []}
-        for one in found
-    ]
+    boxes = {
+        place: {**dict(zip(keys, quantiles[place], strict=True)), "mean": means[place], "fliers": []}
+        for place in range(len(found))
+        if kept[place]
+    }
+    low = min(0.0, *(box["whislo"] for box in boxes.values()))
+    high = max(0.0, *(box["whishi"] for box in boxes.values()))
+    axes.set_xlim(*ends([low], [high]))
+    for place in set(range(len(found))) - set(boxes):
+        arrow(axes, place, Dot(means[place], means[place], means[place]), (low, high))
     axes.axvline(0, color="black", lw=0.8)
     axes.bxp(
-        boxes,
-        positions=range(len(boxes)),
+        list(boxes.values()),
+        positions=list(boxes),
         orientation="horizontal",
         widths=0.55,
         showmeans=True,

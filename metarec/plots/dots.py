@@ -58,7 +58,7 @@ def dots(rows: Sequence[Record], metric: str, reference: str, title: str = "") -
         if compared:
             _differences(axes[1], own, reference, higher)
             axes[1].set_xlabel(f"{metric} minus the reference's")
-            axes[1].grid(axis="y")
+            axes[1].grid(True, axis="y")
             axes[1].tick_params(axis="y", length=0)
         for one in axes:
             legend(one)
@@ -114,12 +114,19 @@ def _draw(
             looks = {"fmt": dot.marker, "color": dot.colour, "label": dot.label}
             axes.errorbar(dot.mean, place, xerr=bars, ms=4, lw=1.2, zorder=3, **looks)
         else:
-            _arrow(axes, place, dot, (low, high))
+            arrow(axes, place, dot, (low, high))
     return low, high
 
 
-def _arrow(axes: Any, place: int, dot: Dot, span: tuple[float, float]) -> None:
-    """An arrow at the edge, and the number."""
+def arrow(axes: Any, place: int, dot: Dot, span: tuple[float, float]) -> None:
+    """An arrow at the edge for a row that lies beyond it, and its mean.
+
+    Args:
+        axes: what to draw on.
+        place: of the row.
+        dot: the row.
+        span: the ends of the axis.
+    """
     left = dot.mean < span[0]
     axes.plot(span[not left], place, "<" if left else ">", color=dot.colour, ms=4.5, lw=0, zorder=4)
     where = {"xytext": (6 if left else -6, 0), "textcoords": "offset points", "ha": "left" if left else "right"}

@@ -67,4 +67,4 @@ def _panel(axes: Any, groups: list[Values]) -> None:
     axes.axhline(0, color="black", lw=0.8)
     axes.errorbar(range(len(found)), mean, [mean - low, high - mean], fmt="o-", color=BLUE, ms=3.5, lw=1, elinewidth=1)
     axes.set_xlim(-0.5, len(found) - 0.5)
-    axes.grid(axis="y")
+    axes.grid(True, axis="y")

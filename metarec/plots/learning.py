@@ -56,7 +56,7 @@ def _panel(axes: Any, table: pd.DataFrame, over: str, higher: bool) -> None:
             best = run.sort_values("adapted", ascending=not higher, kind="stable").iloc[0]
             axes.plot(best[over], best["adapted"], "D", color=VERMILION, ms=3, lw=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(axis="y")
+    axes.grid(True, axis="y")
 
 
 def _range(table: pd.DataFrame, higher: bool) -> tuple[float, float]:

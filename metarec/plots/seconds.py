@@ -34,7 +34,7 @@ def seconds(rows: Sequence[Record], title: str = "") -> "Figure":
         _alone(alone, [adapt[name] for name in order])
         name_rows(trained, order)
         for axes in (trained, alone):
-            axes.grid(axis="both")
+            axes.grid(True, axis="both")
             axes.tick_params(axis="y", length=0)
             _logarithmic(axes)
         note(

@@ -122,7 +122,7 @@ def name_rows(axes: Any, names: Sequence[str]) -> None:
             label.set(fontsize=5.5, linespacing=0.95)
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y")
+    axes.grid(True, axis="y")
 
 
 def wrapped(name: str, width: int) -> str:

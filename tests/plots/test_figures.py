@@ -58,8 +58,8 @@ def test_dots_are_the_records(runs: Runs, metric: str) -> None:
             assert apart[place] == pytest.approx(expected)
     low, high = left.get_xlim()
     assert all(low < end < high for bar in means.values() for end in bar)
-    labels = right.get_legend_handles_labels()[1]
-    assert set(labels) == {"better", "worse"}
+    judged = {order[int(bar[0].get_ydata()[0])]: bar.get_label() for bar in right.containers}
+    assert judged == {"maml": "better", "item-mean": "worse"}
     [mark] = [text for text in right.texts if "reference" in text.get_text()]
     assert mark.get_position() == (0, order.index("bias"))
 
@@ -138,14 +138,18 @@ def test_differences_are_quantiles_over_users(runs: Runs, metric: str, sign: int
     for place, method in enumerate(order):
         apart = values(runs.users, method, f"adapted/{metric}").mean(axis=0) - base
         apart = apart[~np.isnan(apart)]
+        share = axes.child_axes[0].get_yticklabels()[place].get_text()
+        assert share == f"{100 * np.mean(sign * apart > 0):.0f} %"
+        if method == "chance":  # an arrow with the mean
+            mean = f"{apart.mean():.3f}".replace("-", "\N{MINUS SIGN}")
+            assert mean in [text.get_text() for text in axes.texts]
+            continue
         lines = [line for line in axes.lines if np.allclose(np.mean(line.get_ydata()), place)]
         drawn = sorted(float(x) for line in lines for x in np.atleast_1d(line.get_xdata()))
         for expected in (*np.percentile(apart, [5, 50, 95]), apart.mean()):
             assert np.isclose(drawn, expected).any()
-        box = axes.patches[place].get_path().vertices[:, 0]
+        box = axes.patches[place - 1].get_path().vertices[:, 0]
         assert [box.min(), box.max()] == pytest.approx(np.percentile(apart, [25, 75]))
-        share = axes.child_axes[0].get_yticklabels()[place].get_text()
-        assert share == f"{100 * np.mean(sign * apart > 0):.0f} %"
     users = 40 if metric == "mae" else 39
     assert f"{users} test users" in picture.get_supxlabel().replace("\n", " ")
 
@@ -206,6 +210,12 @@ def test_seconds_are_the_records(runs: Runs) -> None:
     assert [text.get_text() for text in trained.texts] == ["none"] * 3
     with pytest.raises(InputError, match="no run has measured its time"):
         seconds([row | {"mean": None} for row in runs.records])
+
+
+def test_kinds_of_the_command_are_those_there_are() -> None:
+    from metarec.commands.plot import KINDS
+
+    assert tuple(pictures.KINDS) == KINDS
 
 
 def test_nothing_trained(runs: Runs) -> None:
