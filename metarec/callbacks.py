@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
+from metarec import learning
 from metarec.errors import InputError
 from metarec.judging import adapted
 from metarec.metrics.base import TaskMetric
@@ -57,6 +58,32 @@ class BestCheckpoint(ModelCheckpoint):
         """Put the checkpoints into the run folder, whichever logger is in use."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+
+class LearningCurve(Callback):
+    """Writes ``learning.csv`` into the run folder: what each validation of a fit gave, see `metarec.learning`.
+
+    The file is whole after every validation. A fit that is resumed goes on with the rows up to where it was cut off.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[learning.Row] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the rows that the weights have behind them: none at step 0."""
+        self._rows = [row for row in learning.read(_curve_of(trainer)) if row["step"] <= trainer.global_step]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add a row; every process reads the metrics, which may have to be gathered, and the first one writes."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        self._rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **values})
+        learning.write(_curve_of(trainer), self._rows)
+
+
+def _curve_of(trainer: Trainer) -> Path:
+    return Path(trainer.default_root_dir) / learning.LEARNING
 
 
 class AverageWeights(EMAWeightAveraging):

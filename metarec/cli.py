@@ -7,7 +7,22 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from metarec import __version__
-from metarec.commands import bench, curves, dashboard, data, gaps, methods, periods, run, sync, table, tasks, tune
+from metarec.commands import (
+    bench,
+    curves,
+    dashboard,
+    data,
+    gaps,
+    methods,
+    periods,
+    plot,
+    report,
+    run,
+    sync,
+    table,
+    tasks,
+    tune,
+)
 from metarec.errors import InputError
 from metarec.messages import explained
 
@@ -37,6 +52,10 @@ examples:
       follow test users through time: stream.json says how the error falls, and which way of adapting keeps up
   metarec table experiments/movielens-100k-user-cold.yaml --format md
       print the table
+  metarec plot experiments/movielens-100k-user-cold.yaml --into figures
+      draw its figures: means with intervals, learning curves, gains, differences of users, time
+  metarec report experiments/movielens-100k-user-cold.yaml --into user-cold.html
+      write one page with table, figures, cost and configuration, which opens anywhere
   metarec periods experiments/movielens-100k-periods.yaml --figure periods.png
       train to a period, test on the next: frozen, fine-tuned and retrained models
   metarec gaps runs/latest --by gender
@@ -102,6 +121,6 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, curves, periods, gaps, dashboard, sync, methods, bench):
+    for module in (data, tasks, run, tune, table, plot, report, curves, periods, gaps, dashboard, sync, methods, bench):
         module.add(commands)
     return parser

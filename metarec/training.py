@@ -14,7 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from metarec.callbacks import ProgressBar
+from metarec.callbacks import LearningCurve, ProgressBar
 from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
@@ -81,7 +81,7 @@ class MetarecCLI(LightningCLI):
 
     def writers(self) -> list[Callback]:
         """What writes the results to the run folder, and tells W&B."""
-        return [RunFolder(), Track(self._get(self.config, "start_from"))]
+        return [RunFolder(), LearningCurve(), Track(self._get(self.config, "start_from"))]
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Tell the net what it must know of the data; draw episodes by the model seed."""

@@ -40,9 +40,10 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment
     from metarec.k_shot import figure, table
+    from metarec.plots.style import require_matplotlib
 
     if options.figure:
-        figure.require_matplotlib("no --figure")
+        require_matplotlib("no --figure")
     whole = experiment.load(options.experiment)
 
     def block(scenario: str, plan: "Experiment", results: Path) -> str:

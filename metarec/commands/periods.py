@@ -41,8 +41,8 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment
-    from metarec.k_shot.figure import require_matplotlib
     from metarec.periods import figure, plan, table
+    from metarec.plots.style import require_matplotlib
 
     if options.figure:
         require_matplotlib("no --figure")

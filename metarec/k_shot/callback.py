@@ -18,6 +18,7 @@ from metarec.judging import Columns, adapted
 from metarec.k_shot import figure
 from metarec.k_shot.summary import Curve, as_plain, curve, of_users
 from metarec.metrics.base import TaskMetric
+from metarec.plots.style import require_matplotlib
 from metarec.run_folder import frame, gathered
 from metarec.tracking.artifacts import staging_in
 from metarec.tracking.charts import log_k_shot
@@ -53,7 +54,7 @@ class KShotCurve(Callback):
     ) -> None:
         self.shots, self.sizes, self.picture = list(shots), shot_sizes(shots, query), picture
         if picture:
-            figure.require_matplotlib("trainer.callbacks: KShotCurve's picture=false")
+            require_matplotlib("trainer.callbacks: KShotCurve's picture=false")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse shots that no test user has the ratings for, before anything is trained."""
