@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text.append(data)
-        if self.open and self.open[-1] in ("th", "td"):
+        if {"th", "td"} & set(self.open):
             self.tables[-1][-1][-1] += data
 
     def attributes(self, name: str) -> Iterator[str]:
