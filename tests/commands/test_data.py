@@ -111,6 +111,7 @@ def test_training_on_ones_own_file(tmp_path: Path) -> None:
     cli.main(["test", "-c", f"{folder}/config.yaml", f"--ckpt_path={folder}/checkpoints/best.ckpt"])
     summary = json.loads((folder / "metrics.json").read_text())
     assert summary["data"]["name"] == "own"
-    assert summary["data"]["source"].endswith(f"1 of 60 rated users are not in {users}: unknown attributes")
+    told = f"1 of 60 rated users are not in {users}: unknown attributes; found in training: the scale 1 to 5"
+    assert summary["data"]["source"].endswith(told)
     assert summary["unseen_values"] == {}
     assert set(pq.read_table(folder / "per_task.parquet")["user"].to_pylist()) <= {f"u{u}" for u in range(60)}
