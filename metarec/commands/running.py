@@ -60,19 +60,17 @@ def planned(options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job
         InputError: a configuration is faulty.
     """
     from metarec.experiment import check
-    from metarec.experiment.estimate import Costs, span, whole
+    from metarec.experiment.estimate import Costs, about, whole
 
     _check(options)
     check(plan, some)
     costs, at_once = Costs(jobs), options.jobs or 1
     for job in jobs:
-        print(f"{_prefix(options)}{job}  # {'done before' if job.done else f'about {span(costs.seconds(job))}'}")
+        print(f"{_prefix(options)}{job}  # {'done before' if job.done else about(costs.seconds(job))}")
     if rest := [job for job in jobs if not job.done]:
         guessed = sum(not costs.known(job) for job in rest)
         note = f", {guessed} of them by the mean of other methods" if guessed and costs.seconds(rest[0]) else ""
-        print(
-            f"# {len(rest)} of {len(jobs)} to run{note}: about {span(whole(rest, costs, at_once))}, {at_once} at once"
-        )
+        print(f"# {len(rest)} of {len(jobs)} to run{note}: {about(whole(rest, costs, at_once))}, {at_once} at once")
 
 
 def run(options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job"], some: Sequence["Job"]) -> bool:
@@ -109,6 +107,8 @@ def _run(
     options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job"], some: Sequence["Job"]
 ) -> list[tuple["Job", str]]:
     """Check and run; the jobs that failed, and why."""
+    from rich.console import Console
+
     from metarec.experiment.checking import checked, to_keep
     from metarec.experiment.estimate import Costs
     from metarec.experiment.local import Local
@@ -121,7 +121,8 @@ def _run(
     limits = Limits(at_once, options.memory, free_memory())
     try:
         if not all(job.done for job in jobs):
-            data = checked(here, plan, some)
+            with Console().status("loading libraries, checking configurations"):
+                data = checked(here, plan, some)
             if options.launcher != "local":
                 here.close()
                 launcher, at_once = _elsewhere(options), options.jobs or len(jobs)
