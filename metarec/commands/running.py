@@ -64,7 +64,7 @@ def planned(options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job
 
     _check(options)
     check(plan, some)
-    costs, at_once = Costs(jobs), options.jobs or 1
+    costs, at_once = Costs(jobs), _at_once(options, jobs)
     for job in jobs:
         print(f"{_prefix(options)}{job}  # {'done before' if job.done else about(costs.seconds(job))}")
     if rest := [job for job in jobs if not job.done]:
@@ -115,25 +115,30 @@ def _run(
     from metarec.experiment.runner import Limits, Runner, free_memory
     from metarec.experiment.view import View
 
-    launcher: Launcher
-    here = launcher = Local(_threads(options))
-    at_once = options.jobs or 1
-    limits = Limits(at_once, options.memory, free_memory())
+    rest, at_once = [job for job in jobs if not job.done], _at_once(options, jobs)
+    here, limits = Local(_threads(options)), Limits(at_once, options.memory, free_memory())
+    launcher: Launcher = here
     try:
-        if not all(job.done for job in jobs):
+        if rest and options.launcher != "local":
+            launcher, limits = _elsewhere(options), Limits(at_once)
+        if rest:
             with Console().status("loading libraries, checking configurations"):
                 data = checked(here, plan, some)
-            if options.launcher != "local":
-                here.close()
-                launcher, at_once = _elsewhere(options), options.jobs or len(jobs)
-                limits = Limits(at_once)
-            elif sum(not job.done for job in jobs) > 1:
-                here.keep(to_keep(data))
+        if launcher is not here:
+            here.close()
+        elif len(rest) > 1:
+            here.keep(to_keep(data))
         costs = Costs(jobs)
         view = View(jobs, costs, at_once, _prefix(options))
         return Runner(jobs, launcher, limits, costs, view).run()
     finally:
+        launcher.close()
         here.close()
+
+
+def _at_once(options: argparse.Namespace, jobs: Sequence["Job"]) -> int:
+    """How many jobs are handed out at once."""
+    return int(options.jobs or (1 if options.launcher == "local" else len(jobs)))
 
 
 def _elsewhere(options: argparse.Namespace) -> "Launcher":

@@ -74,6 +74,7 @@ def test_dry_run_prints_plain_commands_and_how_long(capsys: pytest.CaptureFixtur
         (["--resource", "mem_gb=8"], "--resource is for --launcher slurm or ray"),
         (["--launcher", "ray", "--memory", "8"], "--memory is of this machine; of ray"),
         (["--launcher", "slrum"], "invalid choice: 'slrum'"),
+        (["--launcher", "slurm", "--resource", "mem_gb"], "--resource mem_gb: give KEY=VALUE"),
         (["--scenarios", "cold"], "no scenario 'cold'"),
     ],
 )
