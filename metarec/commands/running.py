@@ -60,19 +60,17 @@ def planned(options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job
         InputError: a configuration is faulty.
     """
     from metarec.experiment import check
-    from metarec.experiment.estimate import Costs, span, whole
+    from metarec.experiment.estimate import Costs, about, whole
 
     _check(options)
     check(plan, some)
-    costs, at_once = Costs(jobs), options.jobs or 1
+    costs, at_once = Costs(jobs), _at_once(options, jobs)
     for job in jobs:
-        print(f"{_prefix(options)}{job}  # {'done before' if job.done else f'about {span(costs.seconds(job))}'}")
+        print(f"{_prefix(options)}{job}  # {'done before' if job.done else about(costs.seconds(job))}")
     if rest := [job for job in jobs if not job.done]:
         guessed = sum(not costs.known(job) for job in rest)
         note = f", {guessed} of them by the mean of other methods" if guessed and costs.seconds(rest[0]) else ""
-        print(
-            f"# {len(rest)} of {len(jobs)} to run{note}: about {span(whole(rest, costs, at_once))}, {at_once} at once"
-        )
+        print(f"# {len(rest)} of {len(jobs)} to run{note}: {about(whole(rest, costs, at_once))}, {at_once} at once")
 
 
 def run(options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job"], some: Sequence["Job"]) -> bool:
@@ -109,30 +107,38 @@ def _run(
     options: argparse.Namespace, plan: "Experiment", jobs: Sequence["Job"], some: Sequence["Job"]
 ) -> list[tuple["Job", str]]:
     """Check and run; the jobs that failed, and why."""
+    from rich.console import Console
+
     from metarec.experiment.checking import checked, to_keep
     from metarec.experiment.estimate import Costs
     from metarec.experiment.local import Local
     from metarec.experiment.runner import Limits, Runner, free_memory
     from metarec.experiment.view import View
 
-    launcher: Launcher
-    here = launcher = Local(_threads(options))
-    at_once = options.jobs or 1
-    limits = Limits(at_once, options.memory, free_memory())
+    rest, at_once = [job for job in jobs if not job.done], _at_once(options, jobs)
+    here, limits = Local(_threads(options)), Limits(at_once, options.memory, free_memory())
+    launcher: Launcher = here
     try:
-        if not all(job.done for job in jobs):
-            data = checked(here, plan, some)
-            if options.launcher != "local":
-                here.close()
-                launcher, at_once = _elsewhere(options), options.jobs or len(jobs)
-                limits = Limits(at_once)
-            elif sum(not job.done for job in jobs) > 1:
-                here.keep(to_keep(data))
+        if rest and options.launcher != "local":
+            launcher, limits = _elsewhere(options), Limits(at_once)
+        if rest:
+            with Console().status("loading libraries, checking configurations"):
+                data = checked(here, plan, some)
+        if launcher is not here:
+            here.close()
+        elif len(rest) > 1:
+            here.keep(to_keep(data))
         costs = Costs(jobs)
         view = View(jobs, costs, at_once, _prefix(options))
         return Runner(jobs, launcher, limits, costs, view).run()
     finally:
+        launcher.close()
         here.close()
+
+
+def _at_once(options: argparse.Namespace, jobs: Sequence["Job"]) -> int:
+    """How many jobs are handed out at once."""
+    return int(options.jobs or (1 if options.launcher == "local" else len(jobs)))
 
 
 def _elsewhere(options: argparse.Namespace) -> "Launcher":

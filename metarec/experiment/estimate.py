@@ -92,10 +92,13 @@ def whole(jobs: Sequence[Job], costs: Costs, at_once: int) -> float | None:
     return max(sum(known.values()) / at_once, max(chains.values(), default=0.0))
 
 
-def span(seconds: float | None) -> str:
-    """A time for people: `40 s`, `12 min`, `3.5 h`, `unknown`."""
-    if seconds is None:
-        return "unknown"
+def about(seconds: float | None) -> str:
+    """An estimate for people: `about 40 s`, `unknown`."""
+    return "unknown" if seconds is None else f"about {span(seconds)}"
+
+
+def span(seconds: float) -> str:
+    """A time for people: `40 s`, `12 min`, `3.5 h`."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -13,7 +13,7 @@ from typing import Any
 from metarec.experiment import warm
 from metarec.experiment.job import DIED, Task, end_group, environment_of, in_process, reason
 
-PATIENCE = 2.0
+PATIENCE = 5.0
 """Seconds that the warm process may take to leave; it may be importing."""
 
 

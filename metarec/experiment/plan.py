@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,16 +116,14 @@ def check(experiment: Experiment, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 def typical(jobs: Sequence[Job]) -> list[Job]:
     """Jobs that between them have every method of every scenario, and every seed: enough to check the others too."""
-    return list(_typical(jobs))
-
-
-def _typical(jobs: Sequence[Job]) -> Iterator[Job]:
     seen: set[tuple[str, str] | int] = set()
+    found = []
     for job in jobs:
         marks: set[tuple[str, str] | int] = {(job.scenario, job.method), job.seed}
         if marks - seen:
-            yield job
+            found.append(job)
         seen |= marks
+    return found
 
 
 def ran_otherwise(jobs: Sequence[Job]) -> list[str]:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from metarec.experiment.estimate import Costs, span
+from metarec.experiment.estimate import Costs, about, span
 from metarec.experiment.job import last_line
 from metarec.experiment.plan import Job
 
@@ -86,13 +86,14 @@ class View:
         """What runs, how long already, of how long about, with the last line of its log; and how far all is."""
         rows = Table.grid(padding=(0, 2))
         for folder, since in list(self._since.items()):
-            about = span(self._costs.seconds(self._open[folder]))
-            taken = f"{span(time.monotonic() - since)} of about {about}"
+            taken = f"{span(time.monotonic() - since)} of {about(self._costs.seconds(self._open[folder]))}"
             rows.add_row(self._heads[folder], taken, Text(last_line(folder), no_wrap=True, overflow="ellipsis"))
         done, total = len(self._heads) - len(self._open), len(self._heads)
         failed = f", {self._failed} failed" if self._failed else ""
-        words = f"{done} of {total} settled{failed}, about {span(self._left())} to go"
-        return Group(rows, ProgressBar(total=total, completed=done, width=40), Text(words))
+        foot = Table.grid(padding=(0, 2))
+        words = f"{done} of {total} settled{failed}; to go: {about(self._left())}"
+        foot.add_row(ProgressBar(total=total, completed=done, width=40), words)
+        return Group(rows, foot)
 
     def _left(self) -> float | None:
         """Seconds that the rest will take; null: unknown."""

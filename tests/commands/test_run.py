@@ -51,8 +51,8 @@ def test_dry_run_prints_plain_commands_and_how_long(capsys: pytest.CaptureFixtur
     first, second, last = capsys.readouterr().out.strip().splitlines()
     assert first.startswith("metarec test -c ")
     assert second.startswith("metarec fit -c ")
-    assert first.endswith("  # about unknown")
-    assert last == "# 2 of 2 to run: about unknown, 1 at once"
+    assert first.endswith("  # unknown")
+    assert last == "# 2 of 2 to run: unknown, 1 at once"
     assert not list(tmp_path.iterdir())
     folder = tmp_path / "maml" / "seed-5"
     folder.mkdir(parents=True)
@@ -74,6 +74,7 @@ def test_dry_run_prints_plain_commands_and_how_long(capsys: pytest.CaptureFixtur
         (["--resource", "mem_gb=8"], "--resource is for --launcher slurm or ray"),
         (["--launcher", "ray", "--memory", "8"], "--memory is of this machine; of ray"),
         (["--launcher", "slrum"], "invalid choice: 'slrum'"),
+        (["--launcher", "slurm", "--resource", "mem_gb"], "--resource mem_gb: give KEY=VALUE"),
         (["--scenarios", "cold"], "no scenario 'cold'"),
     ],
 )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from metarec.experiment.estimate import Cost, Costs, cost_of, span, whole
+from metarec.experiment.estimate import Cost, Costs, about, cost_of, whole
 from metarec.experiment.plan import Job
 
 
@@ -83,4 +83,4 @@ def test_the_whole_time(tmp_path: Path) -> None:
     [(None, "unknown"), (0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5000, "83 min"), (12600, "3.5 h")],
 )
 def test_times_for_people(seconds: float | None, text: str) -> None:
-    assert span(seconds) == text
+    assert about(seconds) == (text if seconds is None else f"about {text}")

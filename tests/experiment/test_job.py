@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,10 @@ def test_the_wait_for_a_job_takes_it_along(jobs: list[Job], monkeypatch: pytest.
             raise KeyboardInterrupt
 
     monkeypatch.setattr(job.time, "sleep", interrupt)
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         in_subprocess(asked(mean, "wait"))
+    assert time.monotonic() - started < 50  # the stub waits a minute
     pid = int((mean.folder / "begun").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -142,11 +142,12 @@ def test_cores_and_memory_are_enough(small: Path, tmp_path: Path, limits: Limits
     assert all(job.done for job in jobs)
 
 
-def test_what_is_unknown_counts_as_one_gib(small: Path, tmp_path: Path) -> None:
+def test_what_is_unknown_counts_as_one_gib_until_a_run_has_told(small: Path, tmp_path: Path) -> None:
+    """The first takes 2 GiB, so the third waits until the second has ended."""
     fake = Fake()
     jobs = experiment.expand(experiment.load(small), tmp_path / "results", [1, 2, 3], ["mean"])
     run(jobs, fake, Limits(at_once=3, memory=2.5))
-    assert fake.events[:3] == ["+mean", "+mean", "-mean"]
+    assert fake.events == ["+mean", "+mean", "-mean", "-mean", "+mean", "-mean"]
     assert runner.UNKNOWN == 1.0
 
 

@@ -57,7 +57,7 @@ def test_what_runs_now(jobs: list[Job], monkeypatch: object) -> None:
         shown.console.print(shown._now())
     said = text.getvalue()
     assert "[2/3] mean, seed 0  0 s of about 40 s  Epoch 3: [bold]val/mae[/bold] 0.9" in said
-    assert "2 of 3 settled, 1 failed, about 20 s to go" in said
+    assert "2 of 3 settled, 1 failed; to go: about 20 s" in said
 
 
 def test_nothing_is_known(jobs: list[Job]) -> None:
@@ -65,8 +65,8 @@ def test_nothing_is_known(jobs: list[Job]) -> None:
     shown.started(jobs[0])
     text = io.StringIO()
     Console(file=text, width=100).print(shown._now())
-    assert "0 s of about unknown" in text.getvalue()
-    assert "0 of 3 settled, about unknown to go" in text.getvalue()
+    assert "0 s of unknown" in text.getvalue()
+    assert "0 of 3 settled; to go: unknown" in text.getvalue()
 
 
 def test_no_terminal_no_escapes(jobs: list[Job], tmp_path: Path) -> None:
