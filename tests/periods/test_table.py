@@ -1,5 +1,6 @@
 """The table of an experiment by periods, from run folders written by hand."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -102,3 +103,18 @@ def test_csv_json_and_picture(results: Path, tmp_path: Path) -> None:
     assert json.loads(table.as_json(rows)) == rows
     figure.draw(rows, tmp_path / "periods.png", "by hand")
     assert (tmp_path / "periods.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_readme_shows_the_committed_periods() -> None:
+    """Every cell of the README's rows of methods is a record of the committed file, and every record stands there."""
+    path = Path("experiments/curves/movielens-100k-periods.csv")
+    rows = list(csv.DictReader(path.open(encoding="utf-8", newline="")))
+    name, text = f"{path.stem} periods", Path("README.md").read_text(encoding="utf-8")
+    block = text.split(f"<!-- begin {name} -->\n")[1].split(f"\n<!-- end {name} -->")[0]
+    cells = [line.strip("| ").split(" | ") for line in block.splitlines() if "[" in line and line.startswith("| ")]
+    shown = {(method, way): values for method, way, *values in cells}
+    expected: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        mean, low, high = (float(row[key]) for key in ("mean", "low", "high"))
+        expected.setdefault((row["method"], row["way"]), []).append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
+    assert shown == expected
