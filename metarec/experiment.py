@@ -37,6 +37,11 @@ class Method:
     weights_from: str | None = None
     starts_from: str | None = None
 
+    @property
+    def source(self) -> str | None:
+        """The method that this one has its weights from."""
+        return self.weights_from or self.starts_from
+
 
 @dataclass
 class Experiment:
@@ -130,25 +135,20 @@ def _check(experiment: Experiment, path: Path) -> None:
         if not getattr(experiment, key):
             raise InputError(f"{path}: {key} is empty; give at least one")
     methods = list(experiment.methods)
-    for name in [experiment.reference, *filter(None, map(_source, experiment.methods.values()))]:
+    for name in [experiment.reference, *(method.source for method in experiment.methods.values() if method.source)]:
         if name not in methods:
             raise InputError(f"{path}: {_no_method(name, methods)}")
     for name, method in experiment.methods.items():
-        source = experiment.methods.get(_source(method) or "")
+        source = experiment.methods.get(method.source or "")
         if source and (not source.train or source.weights_from):
             key = "weights_from" if method.weights_from else "starts_from"
-            raise InputError(f"{path}: {name}: {key} {_source(method)}, which trains none; name one that does")
+            raise InputError(f"{path}: {name}: {key} {method.source}, which trains none; name one that does")
         below = method.starts_from and methods.index(method.starts_from) >= methods.index(name)
         if method.starts_from and (below or method.weights_from or not method.train):
             raise InputError(f"{path}: {name}: starts_from: it must train, and stand below {method.starts_from}")
     for layer in [*experiment.layers, *(layer for m in experiment.methods.values() for layer in m.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
-
-
-def _source(method: Method) -> str | None:
-    """The method that another one has its weights from."""
-    return method.weights_from or method.starts_from
 
 
 def _no_method(name: str, methods: Sequence[str]) -> str:
@@ -221,7 +221,7 @@ def _job(experiment: Experiment, name: str, method: Method, seed: int, results: 
         **{key: _filled(value, name, seed) for key, value in {**experiment.options, **method.options}.items()},
     }
     needs = None
-    if source := method.weights_from or method.starts_from:
+    if source := method.source:
         needs = folder_of(results, source, seed) / "checkpoints" / "best.ckpt"
         options["ckpt_path" if method.weights_from else "start_from"] = str(needs)
     trains = method.train and not method.weights_from
@@ -239,7 +239,7 @@ def tuned_layer(folder: str | Path, method: str) -> Path:
 
 def tuned_layers(experiment: Experiment, name: str, method: Method) -> list[str]:
     """The tuned layers of a method that are there, that of the weights it borrows first."""
-    names = [source for source in (_source(method), name) if source and experiment.tuned]
+    names = [source for source in (method.source, name) if source and experiment.tuned]
     layers = [tuned_layer(experiment.tuned or "", source) for source in names]
     return [str(layer) for layer in layers if layer.is_file()]
 

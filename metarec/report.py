@@ -1,7 +1,5 @@
 """From run folders to a table: reads files only."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from metarec import files
 from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.files import write_text
@@ -165,8 +164,7 @@ def _fit_record(experiment: Experiment, method: str, results: Path, seeds: Seque
 
 def _sources(experiment: Experiment, method: str) -> list[str]:
     """A method, the one whose weights it has, and so on."""
-    own = experiment.methods[method]
-    source = own.weights_from or own.starts_from
+    source = experiment.methods[method].source
     return [method, *(_sources(experiment, source) if source else [])]
 
 
@@ -184,11 +182,7 @@ def as_json(rows: Sequence[Record]) -> str:
 
 def as_csv(rows: Sequence[Record]) -> str:
     """The records as CSV with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
+    return files.as_csv(FIELDS, rows)
 
 
 def as_markdown(rows: Sequence[Record], experiment: Experiment, odd: Sequence[str] = ()) -> str:
