@@ -49,12 +49,8 @@ def _data_parser() -> Parser:
     parser = Parser(prog="metarec tasks", allow_abbrev=False)
     parser.add_argument("-c", "--config", action="config", help="layer of configuration")
     parser.add_argument("--seed_everything", type=int, default=0, help="model seed, of the training episodes")
-    for name, kind in (
-        ("trainer", dict),
-        ("model", dict),
-        ("ckpt_path", Any),
-        ("start_from", Any),
-    ):  # of Any, classes would be looked at
+    kinds: dict[str, Any] = {"trainer": dict, "model": dict, "ckpt_path": Any, "start_from": Any}
+    for name, kind in kinds.items():  # of Any, classes would be looked at
         parser.add_argument(f"--{name}", type=kind, help="not looked at")
     parser.add_lightning_class_args(EpisodeDataModule, "data")
     parser.link_arguments("seed_everything", "data.seed")

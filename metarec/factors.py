@@ -33,9 +33,10 @@ class StartFromFactors(Callback):
         Raises:
             InputError: the net cannot start from factors, or a number is out of range.
         """
-        if trainer.ckpt_path is not None or trainer.global_step or getattr(pl_module, "begins_with", None):
+        module: Any = pl_module
+        if trainer.ckpt_path is not None or trainer.global_step or module.begins_with is not None:
             return
-        net: Any = getattr(pl_module.algorithm, "net", None)
+        net: Any = getattr(module.algorithm, "net", None)
         start = getattr(net, "start_from_factors", None)
         if start is None:
             raise InputError(f"StartFromFactors: {type(net).__name__} has no item vectors of its own; use the net FM")

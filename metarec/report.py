@@ -149,8 +149,7 @@ def _fit(experiment: Experiment, method: str, results: Path, seed: int) -> float
 
 def _sources(experiment: Experiment, method: str) -> list[str]:
     """A method, the one whose weights it has, and so on."""
-    own = experiment.methods[method]
-    source = own.weights_from or own.starts_from
+    source = experiment.methods[method].source
     return [method, *(_sources(experiment, source) if source else [])]
 
 

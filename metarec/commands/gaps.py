@@ -68,9 +68,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _kind(config: Path) -> str:
     """Whose tasks the run has tested, `users` or `items`."""
-    import yaml
+    from metarec.files import read_yaml
 
-    content = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    content = read_yaml(config, "data") if config.is_file() else {}
     return str(content.get("data", {}).get("tasks", "users"))
 
 

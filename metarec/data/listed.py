@@ -136,25 +136,27 @@ class PublishedParts(Scenario):
         refuse_windows(ratings, "PublishedParts")
         trained, tested = (_part(ratings, name) for name in (self.train, self.test))
         division = Division(ratings, tasks, {})
-        eligible = newcomers.busy(division.owner[trained], self.eval_range)
-        drawn = newcomers.share(eligible, self.val_fraction, np.random.default_rng(self.seed))
         division.left_out["ratings of other parts"] = int((~trained & ~tested).sum())
-        return held_out(self, division, trained, tested, drawn)
+        return held_out(self, division, trained, tested, self.val_fraction)
 
 
-def held_out(scenario: Scenario, division: Division, trained: BoolArray, tested: BoolArray, drawn: IntArray) -> Split:
-    """Train on some ratings but those of the tasks that validate, test on others.
+def held_out(
+    scenario: Scenario, division: Division, trained: BoolArray, tested: BoolArray, val_fraction: float
+) -> Split:
+    """Train on some ratings but those of the tasks that are drawn to validate, test on others.
 
     Args:
-        scenario: how many ratings a task may have.
+        scenario: how many ratings a task may have, and its seed draws.
         division: N ratings, and whose ratings make a task.
         trained: ratings of training and validation, (N,).
         tested: ratings of the test, (N,).
-        drawn: whose tasks validate.
+        val_fraction: share of the training tasks with as many ratings as a validation task needs, which validate.
 
     Raises:
         InputError: a stage has no task.
     """
+    eligible = newcomers.busy(division.owner[trained], scenario.eval_range)
+    drawn = newcomers.share(eligible, val_fraction, np.random.default_rng(scenario.seed))
     validates = np.isin(division.owner, drawn)
     rows = {
         "train": division.in_range(trained & ~validates, trained & ~validates, scenario.train_range, "train"),

@@ -180,6 +180,24 @@ def rated(rows: IntArray, count: int) -> BoolArray:
     return found
 
 
+def unlisted(ratings: Ratings, users: str | None, items: str | None) -> BoolArray:
+    """Which ratings are neither of a listed user nor of a listed item, (N,).
+
+    Args:
+        ratings: N ratings.
+        users: text file with one original user id a line; null: no user is listed.
+        items: the same of items.
+
+    Raises:
+        InputError: see `listed`.
+    """
+    kept = np.ones(len(ratings), dtype=np.bool_)
+    for path, ids, column in ((users, ratings.user_ids, ratings.user), (items, ratings.item_ids, ratings.item)):
+        if path is not None:
+            kept &= ~np.isin(column, listed(path, ids))
+    return kept
+
+
 def listed(path: str, ids: Sequence[str]) -> IntArray:
     """Rows of the ids that a text file lists, one a line.
 

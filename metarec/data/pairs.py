@@ -69,17 +69,9 @@ class ListedWarm(Scenario):
         """
         refuse_windows(ratings, "ListedWarm")
         tested, division = listed_pairs(self.pairs, ratings), Division(ratings, tasks, {})
-        trained = ~tested
-        for path, ids, column in (
-            (self.new_users, ratings.user_ids, ratings.user),
-            (self.new_items, ratings.item_ids, ratings.item),
-        ):
-            if path is not None:
-                trained &= ~np.isin(column, newcomers.listed(path, ids))
-        eligible = newcomers.busy(division.owner[trained], self.eval_range)
-        drawn = newcomers.share(eligible, self.val_fraction, np.random.default_rng(self.seed))
+        trained = ~tested & newcomers.unlisted(ratings, self.new_users, self.new_items)
         division.left_out["ratings of new users or items"] = int((~trained & ~tested).sum())
-        return held_out(self, division, trained, tested, drawn)
+        return held_out(self, division, trained, tested, self.val_fraction)
 
 
 def listed_pairs(path: str, ratings: Ratings) -> BoolArray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from metarec.data import newcomers
 from metarec.data.ratings import EARLIEST, BoolArray, IntArray, Ratings
-from metarec.data.scenario import Division, Scenario, Split, Tasks, assembled
+from metarec.data.scenario import Division, Scenario, Split, Tasks, assembled, refuse_windows
 from metarec.errors import InputError, at_least
 
 Train = Literal["first", "last", "all"]
@@ -81,8 +81,7 @@ class Period(Scenario):
             InputError: the data set has no times, or none to cut at; users are windows of people's histories, which
                 may not be split; a stage has no task.
         """
-        if ratings.person is not None:
-            raise InputError(f"scenario Period: {ratings.name} has windows of histories as users; take plain ratings")
+        refuse_windows(ratings, "Period")
         begins = starts_of(ratings, self.periods, self.cut)
         holds = _holds(ratings, begins, self.val_fraction)
         number = np.searchsorted(begins, ratings.time, side="right")  # period of each rating, from 1
@@ -149,7 +148,8 @@ def _months(ratings: Ratings, periods: int) -> IntArray:
     """When periods of whole calendar months begin, in seconds since 1970, (periods,)."""
     if ratings.time.min() < EARLIEST:
         raise InputError(f"scenario Period: the times of {ratings.name} are no seconds since 1970; give cut: ratings")
-    first, last = (moment.astype("datetime64[s]").astype("datetime64[M]") for moment in _ends(ratings.time))
+    ends = np.array([ratings.time.min(), ratings.time.max()])
+    first, last = ends.astype("datetime64[s]").astype("datetime64[M]")
     months = np.arange(first, last + 1)
     if len(months) < periods:
         raise InputError(
@@ -157,11 +157,6 @@ def _months(ratings: Ratings, periods: int) -> IntArray:
         )
     begins = np.array([part[0] for part in np.array_split(months, periods)])
     return begins.astype("datetime64[s]").astype(np.int64)
-
-
-def _ends(time: IntArray) -> tuple[np.int64, np.int64]:
-    """The first and the last time."""
-    return time.min(), time.max()
 
 
 def _holds(ratings: Ratings, begins: IntArray, share: float) -> IntArray:

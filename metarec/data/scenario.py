@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -46,17 +47,17 @@ class Split:
     support: dict[str, IntArray] = field(default_factory=dict)
     earlier: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
-    @property
+    @cached_property
     def known(self) -> IntArray:
         """Rows whose users and items are known: `train`, and what was trained on earlier."""
         return np.union1d(self.train, self.earlier) if len(self.earlier) else self.train
 
-    @property
+    @cached_property
     def learned(self) -> str:
         """SHA-256 over the sets of rows that weights may come to depend on: all but those of the test."""
         return _digest(self.train, self.val, self.earlier)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the sets of rows, for the foot of a table."""
         earlier = [self.earlier] if len(self.earlier) else []

@@ -43,7 +43,7 @@ class Tags:
         """
         counted = np.isin(self.user * items + self.item, user * items + item) & (self.time <= until)
         count = np.bincount(self.word[counted], minlength=len(self.words))
-        chosen = np.sort(np.lexsort((np.arange(len(count)), -count))[: min(self.most, int((count > 0).sum()))])
+        chosen = np.sort(np.argsort(-count, kind="stable")[: min(self.most, int((count > 0).sum()))])
         place = np.full(len(self.words), -1)
         place[chosen] = np.arange(len(chosen))
         kept = counted & (place[self.word] >= 0)

@@ -5,7 +5,7 @@ import hashlib
 
 import numpy as np
 
-from metarec.data.newcomers import listed
+from metarec.data.newcomers import unlisted
 from metarec.data.ratings import Ratings, derived
 from metarec.errors import InputError, at_least
 
@@ -88,10 +88,7 @@ def without_listed(ratings: Ratings, users: str | None = None, items: str | None
     Raises:
         InputError: a list cannot be read or has ids that are not in the data set, or nothing is left.
     """
-    kept = np.ones(len(ratings), dtype=np.bool_)
-    for path, ids, column in ((users, ratings.user_ids, ratings.user), (items, ratings.item_ids, ratings.item)):
-        if path is not None:
-            kept &= ~np.isin(column, listed(path, ids))
+    kept = unlisted(ratings, users, items)
     if not kept.any():
         raise InputError(f"users {users}, items {items}: they list all that {ratings.name} has ratings of")
     content = hashlib.sha256(kept.tobytes()).hexdigest()

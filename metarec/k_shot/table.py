@@ -1,7 +1,5 @@
 """From the k-shot curves of run folders to one table and one picture: reads files only."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from metarec import files
 from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.k_shot.summary import KEYS, Curve, curve, of_users, plain
@@ -130,11 +129,7 @@ def as_json(found: Curves) -> str:
 
 def as_csv(found: Curves) -> str:
     """The records as CSV with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records(found))
-    return text.getvalue().rstrip("\n")
+    return files.as_csv(FIELDS, records(found))
 
 
 def as_markdown(found: Curves, experiment: Experiment, odd: Sequence[str] = ()) -> str:

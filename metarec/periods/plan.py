@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metarec.errors import InputError
 from metarec.experiment import Experiment, Method, tuned_layers
+from metarec.files import read_yaml
 
 SCENARIO = "metarec.data.periods.Period"
 OPTION = "data.scenario.init_args"
@@ -38,7 +37,7 @@ def expanded(experiment: Experiment, periods: int) -> Experiment:
     """
     methods: dict[str, Method] = {}
     for name, method in experiment.methods.items():
-        if method.weights_from or method.starts_from:
+        if method.source:
             raise InputError(f"{name}: weights of another method cannot be kept up by periods; leave it out")
         layers = [*method.layers, *tuned_layers(experiment, name, method)]
         for period in range(1, periods):
@@ -101,7 +100,7 @@ def periods_of(experiment: Experiment, path: Path) -> int:
         raise InputError(f"{path}: periods follow methods through one scenario; leave scenarios: out")
     kind, periods = None, None
     for layer in experiment.layers:
-        content = yaml.safe_load(Path(layer).read_text(encoding="utf-8")) or {}
+        content = read_yaml(Path(layer), "data")
         scenario: dict[str, Any] = (content.get("data") or {}).get("scenario") or {}
         kind = scenario.get("class_path", kind)
         periods = (scenario.get("init_args") or {}).get("periods", periods)

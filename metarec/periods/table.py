@@ -1,7 +1,5 @@
 """From the runs of an experiment by periods to one table and one picture: reads files only."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from metarec import files
 from metarec.errors import InputError
 from metarec.experiment import Experiment, folder_of
 from metarec.gaps import column_of, users_of
@@ -110,11 +109,7 @@ def as_json(rows: Sequence[Record]) -> str:
 
 def as_csv(rows: Sequence[Record]) -> str:
     """The records as CSV with a header line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().rstrip("\n")
+    return files.as_csv(FIELDS, rows)
 
 
 def as_markdown(rows: Sequence[Record], experiment: Experiment) -> str:

@@ -242,7 +242,9 @@ def test_sizes_that_say_nothing_are_refused(ratings: Ratings) -> None:
 
 
 def test_windows_are_refused(ratings: Ratings) -> None:
-    with pytest.raises(InputError, match="windows of histories as users"):
+    with pytest.raises(
+        InputError, match="scenario Period: synthetic-windows has windows of people's histories as users"
+    ):
         loose()(windows(ratings, count=5))
 
 
