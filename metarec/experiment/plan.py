@@ -185,6 +185,5 @@ def _job(
 
 def _filled(value: Any, method: str, seed: int) -> str:
     """An option's value as the command line takes it, with method and seed filled in."""
-    if isinstance(value, str):
-        return value.replace("{method}", method).replace("{seed}", str(seed))
-    return json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.replace("{method}", method).replace("{seed}", str(seed))

@@ -195,9 +195,10 @@ def _part(experiment: Experiment, name: str) -> Experiment:
     )
 
 
-def _named(options: dict[str, Any], scenario: str) -> dict[str, Any]:
-    """Options with the scenario's name filled in."""
-    return {
-        key: value.replace("{scenario}", scenario) if isinstance(value, str) else value
-        for key, value in options.items()
-    }
+def _named(value: Any, scenario: str) -> Any:
+    """An option, or all of them, with the scenario's name filled in wherever a text stands, in lists too."""
+    if isinstance(value, str):
+        return value.replace("{scenario}", scenario)
+    if isinstance(value, dict):
+        return {key: _named(content, scenario) for key, content in value.items()}
+    return [_named(content, scenario) for content in value] if isinstance(value, list) else value
