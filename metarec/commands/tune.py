@@ -7,10 +7,24 @@ from typing import Any
 from metarec.commands.experiment import add_scenarios, results_of
 from metarec.errors import InputError
 
+EXPLAINED = """
+A study lies on disk, in tuning/ of the results. The same command in another terminal adds its trials to the same study;
+what was interrupted goes on. Beside each layer, METHOD.trials.csv lists what was tried. --sweep writes the same search
+spaces as sweeps of Weights & Biases instead:
+
+  metarec tune experiments/NAME.yaml --methods maml --sweep runs/sweeps
+  wandb sweep runs/sweeps/maml.yaml    # prints what agents are started with
+"""
+
 
 def add(commands: Any) -> None:
     """Give the command and its options."""
-    tune = commands.add_parser("tune", help="choose the settings of an experiment's methods on validation users")
+    tune = commands.add_parser(
+        "tune",
+        help="choose the settings of an experiment's methods on validation users",
+        epilog=EXPLAINED,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     tune.add_argument("experiment", type=Path, help="experiment file, such as experiments/NAME.yaml")
     add_scenarios(tune)
     tune.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="only these methods")
@@ -19,23 +33,30 @@ def add(commands: Any) -> None:
         type=float,
         default=6.0,
         metavar="M",
-        help="processor time of each method, over all threads and all calls so far (default: 6)",
+        help="processor time of each method, over all threads, processes and calls so far (default: 6)",
     )
     tune.add_argument("--trials", type=int, default=60, metavar="N", help="most trials of each method (default: 60)")
     tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
     tune.add_argument("--into", type=Path, metavar="FOLDER", help="where the layers go (default: the file's `tuned`)")
+    tune.add_argument("--sweep", type=Path, metavar="FOLDER", help="try nothing: write W&B sweeps, one a method")
     tune.set_defaults(command=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
-    from metarec import experiment, tuning
+    from metarec import experiment
+    from metarec.tuning.methods import tune
+    from metarec.tuning.sweep import write_sweeps
 
     plan = experiment.only(experiment.load(options.experiment), (), options.scenarios)
     faults = []
     for scenario, (part, results) in experiment.parts(plan, results_of(options)).items():
-        into = options.into and options.into / scenario
         try:
-            tuning.tune(part, results, options.methods, options.minutes, options.trials, into)
+            if options.sweep:
+                for path in write_sweeps(part, results, options.methods, options.trials, options.sweep / scenario):
+                    print(f"wandb sweep {path}")
+            else:
+                into = options.into and options.into / scenario
+                tune(part, results, options.methods, options.minutes, options.trials, into)
         except InputError as fault:
             faults.append(f"{scenario and f'{scenario}: '}{fault}")
     if faults:

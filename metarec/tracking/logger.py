@@ -75,7 +75,8 @@ def runs(trainer: Trainer) -> list[Any]:
 def join_runs(trainer: Trainer, of: Any) -> None:
     """Put W&B's files into the run folder, and let this run be the one that the folder has for what it runs.
 
-    Called before anything is logged. An online run that cannot be opened becomes an offline one.
+    Where an agent of a W&B sweep has started the process, the run is the one that the agent names. Called before
+    anything is logged. An online run that cannot be opened becomes an offline one.
 
     Args:
         trainer: the trainer.
@@ -83,7 +84,7 @@ def join_runs(trainer: Trainer, of: Any) -> None:
     """
     folder = Path(trainer.default_root_dir)
     for logger in wandb_loggers(trainer):
-        logger._id = run_id(folder, of)
+        logger._id = os.environ["WANDB_RUN_ID"] if "WANDB_SWEEP_ID" in os.environ else run_id(folder, of)
         logger._save_dir = str(folder) if logger.save_dir == "." else logger.save_dir
         logger._wandb_init |= {"id": logger._id, "dir": logger._save_dir}
         if not logger._offline:

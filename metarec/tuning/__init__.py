@@ -1,0 +1,1 @@
+"""Tuning: settings of an experiment's methods, chosen on validation tasks, with the same budget for each."""
