@@ -12,12 +12,15 @@ from optuna.distributions import CategoricalDistribution
 
 from metarec import experiment
 from metarec.commands.data import DATA_SETS
+from metarec.configured import measured
 from metarec.search_space import Distribution, nearest, search_space
+from metarec.tables.published import of_experiment, read
 from metarec.training import parse
 
 SPACES = sorted(Path("configs").rglob("*.search.yaml"))
 FRAGMENTS = sorted(set(Path("configs").rglob("*.yaml")) - set(SPACES))
 EXPERIMENTS = sorted(Path("experiments").glob("*.yaml"))
+PUBLISHED = Path("experiments/published.csv")
 
 
 def commands(path: Path) -> list[list[str]]:
@@ -64,16 +67,51 @@ def test_every_data_set_has_a_fragment_of_its_name(name: str, function: str) -> 
     assert given <= set(inspect.signature(getattr(importlib.import_module(module), attribute)).parameters)
 
 
+def test_every_experiment_file_is_tried() -> None:
+    tuned = set(Path("experiments/tuned").rglob("*.yaml"))
+    assert set(EXPERIMENTS) == set(Path("experiments").rglob("*.yaml")) - tuned - set(
+        Path("experiments/results").rglob("*.yaml")
+    )
+    assert len(EXPERIMENTS) >= 17
+
+
+def enough(jobs: list[experiment.Job]) -> list[experiment.Job]:
+    """Every method in the first scenario, and every scenario with the first method: all layers, all options."""
+    return [job for job in jobs if job.scenario == jobs[0].scenario or job.method == jobs[0].method]
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=str)
 def test_every_run_of_every_experiment_parses(path: Path) -> None:
+    """A name that is not there, an argument that does not exist or is missing, a metric that nobody measures."""
     plan = experiment.load(path)
     jobs = experiment.expand(plan, Path("results"), seeds=[0])
     assert len(jobs) == len(plan.methods) * max(1, len(plan.scenarios))
-    for job in jobs:
+    for job in enough(jobs):
         config = parse(job.command)
         assert config["trainer"]["default_root_dir"] == str(job.folder)
         logger = config["trainer"]["logger"]["init_args"]
         assert (logger["group"], logger["job_type"]) == (path.stem, job.method)
+        assert set(plan.metrics) <= set(measured(config))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=str)
+def test_every_experiment_is_held_against_what_there_is(path: Path) -> None:
+    """Printed figures and expected ranges of metrics in the table; a tuned layer for each method that trains."""
+    for part, _ in experiment.parts(experiment.load(path), Path("results")).values():
+        of_experiment(part, PUBLISHED)
+        for ranges in part.expected.values():
+            assert set(ranges) <= {*part.metrics, f"gain in {part.metrics[0]}"}
+            assert all(low <= high for low, high in ranges.values())
+        for name, method in part.methods.items():
+            if part.tuned and not method.weights_from and search_space(method.layers):
+                assert experiment.tuned_layer(part.tuned, name).is_file()
+
+
+def test_published_figures_are_those_that_an_experiment_is_held_against() -> None:
+    plans = [experiment.load(path) for path in EXPERIMENTS]
+    alike = [part for plan in plans for part in (plan, *plan.scenarios.values())]
+    used = {name for part in alike for figures in part.published.values() for name in figures.values()}
+    assert used == set(read(PUBLISHED))
 
 
 def test_every_experiment_has_trivial_rows() -> None:

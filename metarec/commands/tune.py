@@ -31,11 +31,10 @@ def add(commands: Any) -> None:
     tune.add_argument(
         "--minutes",
         type=float,
-        default=6.0,
         metavar="M",
-        help="processor time of each method, over all threads, processes and calls so far (default: 6)",
+        help="processor time of each method, over all threads, processes and calls so far (default: the file's, else 6)",
     )
-    tune.add_argument("--trials", type=int, default=60, metavar="N", help="most trials of each method (default: 60)")
+    tune.add_argument("--trials", type=int, metavar="N", help="most trials of each method (default: the file's, else 60)")
     tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
     tune.add_argument("--into", type=Path, metavar="FOLDER", help="where the layers go (default: the file's `tuned`)")
     tune.add_argument("--sweep", type=Path, metavar="FOLDER", help="try nothing: write W&B sweeps, one a method")
@@ -48,15 +47,17 @@ def _run(options: argparse.Namespace) -> None:
     from metarec.tuning.sweep import write_sweeps
 
     plan = experiment.only(experiment.load(options.experiment), (), options.scenarios)
+    minutes = plan.tuning.minutes if options.minutes is None else options.minutes
+    trials = plan.tuning.trials if options.trials is None else options.trials
     faults = []
     for scenario, (part, results) in experiment.parts(plan, results_of(options)).items():
         try:
             if options.sweep:
-                for path in write_sweeps(part, results, options.methods, options.trials, options.sweep / scenario):
+                for path in write_sweeps(part, results, options.methods, trials, options.sweep / scenario):
                     print(f"wandb sweep {path}")
             else:
                 into = options.into and options.into / scenario
-                tune(part, results, options.methods, options.minutes, options.trials, into)
+                tune(part, results, options.methods, minutes, trials, into)
         except InputError as fault:
             faults.append(f"{scenario and f'{scenario}: '}{fault}")
     if faults:

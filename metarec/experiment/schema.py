@@ -57,6 +57,19 @@ class Scenario:
 
 
 @dataclass
+class Budget:
+    """What `metarec tune` may spend on each method.
+
+    Attributes:
+        minutes: processor time, over all threads and processes.
+        trials: most trials that come to their end.
+    """
+
+    minutes: float = 6.0
+    trials: int = 60
+
+
+@dataclass
 class Experiment:
     """One table.
 
@@ -71,6 +84,7 @@ class Experiment:
         methods: rows of the table, in order.
         tuned: folder of the layers that `metarec tune` writes, one a method, in a folder for each scenario; with
             borrowed weights, their method's too.
+        tuning: the budget of each method.
         published: printed figures to hold against ours, by method and metric: ids in `published.csv` beside the file.
         expected: lowest and highest mean that `metarec table --check` accepts, by method and column of the table.
         scenarios: blocks of the table, in order; none: one block, and no folder for it.
@@ -84,6 +98,7 @@ class Experiment:
     seeds: list[int] = field(default_factory=lambda: [0])
     options: dict[str, Any] = field(default_factory=dict)
     tuned: str | None = None
+    tuning: Budget = field(default_factory=Budget)
     published: dict[str, dict[str, str]] = field(default_factory=dict)
     expected: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     scenarios: dict[str, Scenario] = field(default_factory=dict)
@@ -102,7 +117,7 @@ def load(path: Path) -> Experiment:
     except yaml.YAMLError as error:  # OmegaConf refuses a key that stands there twice
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except (OmegaConfBaseException, ValueError) as error:
-        known = [*Experiment.__dataclass_fields__, *Method.__dataclass_fields__]
+        known = [name for part in (Experiment, Method, Budget) for name in part.__dataclass_fields__]
         raise InputError(f"{path}: {of_schema(error, known)}") from error
     assert isinstance(experiment, Experiment)
     _check_names(experiment, path)
