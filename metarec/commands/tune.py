@@ -32,9 +32,9 @@ def add(commands: Any) -> None:
         "--minutes",
         type=float,
         metavar="M",
-        help="processor time of each method, over all threads, processes and calls so far (default: the file's, else 6)",
+        help="processor time of each method, over all threads, processes and calls (default: the file's, else 6)",
     )
-    tune.add_argument("--trials", type=int, metavar="N", help="most trials of each method (default: the file's, else 60)")
+    tune.add_argument("--trials", type=int, metavar="N", help="most trials of each (default: the file's, else 60)")
     tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
     tune.add_argument("--into", type=Path, metavar="FOLDER", help="where the layers go (default: the file's `tuned`)")
     tune.add_argument("--sweep", type=Path, metavar="FOLDER", help="try nothing: write W&B sweeps, one a method")
