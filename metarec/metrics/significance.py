@@ -73,9 +73,9 @@ def holm(p: npt.ArrayLike) -> FloatArray:
         >>> holm([0.01, 0.04, 0.03, float("nan")]).tolist()
         [0.03, 0.06, 0.06, nan]
     """
-    values = np.asarray(p, dtype=np.float64)
-    order = np.argsort(values)
-    left = (~np.isnan(values)).sum() - np.arange(len(values))
-    corrected = np.empty_like(values)
-    corrected[order] = np.maximum.accumulate(left * values[order]).clip(max=1)
+    from statsmodels.stats.multitest import multipletests  # loads slowly
+
+    corrected = np.array(p, dtype=np.float64)
+    if (found := ~np.isnan(corrected)).any():
+        corrected[found] = multipletests(corrected[found], method="holm")[1]
     return corrected

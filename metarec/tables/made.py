@@ -10,7 +10,7 @@ import numpy as np
 from metarec.experiment import Experiment, Method
 from metarec.files import read_yaml
 from metarec.metrics import higher_is_better
-from metarec.metrics.intervals import Interval, mean_intervals, paired_interval
+from metarec.metrics.intervals import Interval, mean_intervals
 from metarec.metrics.significance import holm, sign_flip_test
 from metarec.report import Runs, Values
 from metarec.tables.published import Printed
@@ -21,7 +21,7 @@ TRIVIAL = ("metarec.baselines.means", "metarec.baselines.popularity")
 """Modules of the predictors that know no more than chance, counts and means."""
 
 ROUNDING = 1e-6
-"""A gain that is smaller comes from rounding: the method adapts nothing."""
+"""A gain or a user's difference that is smaller comes from rounding: there is none."""
 
 Key = tuple[str, str]
 """Column and method."""
@@ -141,15 +141,14 @@ def _cell(interval: Interval, seeds: int) -> Cell:
 
 
 def _bold(metric: str, cells: Mapping[Key, Cell], runs: Runs) -> dict[Key, Cell]:
-    """The cell of the best method in bold, if the interval of its difference to the second best excludes 0."""
+    """The cell of the best method in bold, if the intervals of its differences to all others exclude 0."""
     means = {method: mean for method in runs.users if (mean := cells[metric, method].mean) is not None}
-    ranked = sorted(means, key=lambda method: means[method], reverse=higher_is_better(metric))
-    if len(ranked) < 2 or not runs.shared_seeds(ranked[0], ranked[1]):
+    best, *others = sorted(means, key=lambda method: means[method], reverse=higher_is_better(metric)) or [""]
+    if not others or not all(runs.shared_seeds(best, other) for other in others):
         return {}
-    lead = _less(metric, ranked[0], ranked[1], runs)
-    apart = paired_interval(lead, np.zeros_like(lead))
-    clear = apart.low > 0 or apart.high < 0
-    return {(metric, ranked[0]): replace(cells[metric, ranked[0]], bold=clear)}
+    leads = mean_intervals([_less(metric, best, other, runs) for other in others])
+    clear = all(lead.low > 0 or lead.high < 0 for lead in leads)
+    return {(metric, best): replace(cells[metric, best], bold=clear)}
 
 
 def _tests(metric: str, reference: str, values: Mapping[Key, Values], runs: Runs) -> dict[Key, Cell]:
@@ -159,7 +158,7 @@ def _tests(metric: str, reference: str, values: Mapping[Key, Values], runs: Runs
     if not compared:
         return {}
     users = np.stack([values[name, method].mean(axis=0) for method in compared])
-    corrected = holm(sign_flip_test(users))
+    corrected = holm(sign_flip_test(np.where(np.abs(users) <= ROUNDING, 0.0, users)))
     return {
         (p_of(metric), method): Cell(None if np.isnan(p) else float(p), seeds=len(values[name, method]))
         for method, p in zip(compared, corrected, strict=True)

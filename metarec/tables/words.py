@@ -61,8 +61,8 @@ def caption(experiment: Experiment, rows: Sequence[Row], figures: Mapping[str, M
             f"in brackets {described(max(seeds))}. {_own(experiment.metrics)} of each user's own; gain: adapted",
             f"against zero-shot; {difference(first, experiment.reference)}: paired by user and seed; p: paired",
             "permutation test of that difference over users, seeds averaged first, with Holm's correction for the rows",
-            "of the table. Bold: the best row, where the interval of its paired difference to the second best excludes",
-            "0. fit s: training and selection; ms/user: adapting to one user alone and predicting.",
+            "of the table. Bold: the best row, where the intervals of its paired differences to all others exclude 0.",
+            "fit s: training and selection; ms/user: adapting to one user alone and predicting.",
             *(
                 [f"{', '.join(whole)}: one value a run, over all test users at once, hence no interval."]
                 if whole

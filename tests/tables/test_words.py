@@ -29,7 +29,7 @@ def test_the_caption_says_how_the_figures_were_made(results: Path) -> None:
     )
     assert "mae - bias: paired by user and seed; p: paired permutation test" in text
     assert "Holm's correction" in text
-    assert "Bold: the best row, where the interval of its paired difference to the second best excludes 0." in text
+    assert "Bold: the best row, where the intervals of its paired differences to all others exclude 0." in text
     assert "Printed" not in text
     assert "interval over users. mae and rmse" in table_of(results, seeds=(1,)).caption
 
