@@ -15,6 +15,9 @@ import yaml
 from metarec.errors import InputError
 from metarec.messages import did_you_mean
 
+RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet", "k_shot.json", "k_shot.parquet", "k_shot.png")
+"""Files of a run folder that belong to the weights of one fit."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

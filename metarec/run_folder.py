@@ -18,11 +18,8 @@ from metarec import __version__
 from metarec.callbacks import SelectAdaptation
 from metarec.commit import commit
 from metarec.data.unseen import APART, unseen_values
-from metarec.files import replacing, write_json
+from metarec.files import RESULTS, replacing, write_json
 from metarec.judging import Columns
-
-RESULTS = ("metrics.json", "per_task.parquet", "predictions.parquet", "k_shot.json", "k_shot.parquet", "k_shot.png")
-"""Files that belong to the weights of one fit."""
 
 
 class RunFolder(Callback):

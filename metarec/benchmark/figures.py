@@ -43,7 +43,7 @@ def draw(records: Sequence[Record], folder: Path) -> None:
         InputError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("figures need matplotlib; pip install 'metarec[bench]', or leave out --figures")
+        raise InputError("figures need matplotlib; pip install 'metarec[figures]', or leave out --figures")
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -75,6 +75,9 @@ def _own_entity() -> str:
     import wandb
 
     try:
-        return str(wandb.Api().default_entity)
+        entity = wandb.Api().default_entity
     except wandb.errors.Error as error:
         raise InputError(f"--save: {' '.join(str(error).split())}; give --entity, and look at the network") from error
+    if not entity:
+        raise InputError("--save: the account has no entity to save to; give --entity")
+    return str(entity)

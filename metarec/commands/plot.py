@@ -3,9 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metarec.commands.experiment import add_experiment, results_of, warn_of
+from metarec.commands.experiment import add_experiment, add_scenarios, results_of, warn_of
+
+if TYPE_CHECKING:
+    from metarec.plots.runs import Runs
 
 KINDS = ("dots", "k-shot", "learning", "gain", "differences", "time")
 EPILOG = """
@@ -34,6 +37,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_experiment(plot)
+    add_scenarios(plot)
     plot.add_argument("--kind", nargs="+", choices=(*KINDS, "all"), default=["all"], help="default: all")
     plot.add_argument("--metric", nargs="+", default=[], metavar="NAME", help="default: the experiment's first")
     plot.add_argument("--format", nargs="+", choices=("png", "svg"), default=["png", "svg"], help="default: both")
@@ -45,22 +49,35 @@ def _run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from metarec import experiment
-    from metarec.errors import InputError
-    from metarec.plots import pictures, style
+    from metarec.plots import style
     from metarec.plots.runs import Runs
 
     style.require_matplotlib()
-    plan, results = experiment.load(options.experiment), results_of(options)
+    plan = experiment.only(experiment.load(options.experiment), (), options.scenarios)
     plan = replace(plan, metrics=options.metric or plan.metrics[:1])
-    runs = Runs(plan, results, options.seeds)
-    warn_of(experiment.ran_otherwise(experiment.expand(plan, results, options.seeds)), options.experiment)
+    for scenario, (part, results) in experiment.parts(plan, results_of(options)).items():
+        warn_of(experiment.ran_otherwise(experiment.expand(part, results, options.seeds)), options.experiment)
+        into = options.into / scenario if options.into else results / "figures"
+        _draw(options, scenario, Runs(part, results, options.seeds), into)
+
+
+def _draw(options: argparse.Namespace, scenario: str, runs: "Runs", into: Path) -> None:
+    """Draw the figures of an experiment, or of one of its scenarios.
+
+    Raises:
+        InputError: a figure that was asked for by name cannot be drawn, or none can.
+    """
+    from metarec.errors import InputError
+    from metarec.plots import pictures, style
+
     kinds = KINDS if "all" in options.kind else options.kind
-    drawn, refused = pictures.draw_all(runs, kinds, plan.metrics, options.experiment.stem)
+    name = f"{options.experiment.stem}, {scenario}" if scenario else options.experiment.stem
+    drawn, refused = pictures.draw_all(runs, kinds, runs.experiment.metrics, name)
     if refused and ("all" not in options.kind or not drawn):
         raise InputError("; ".join(refused.values()))
     for (kind, metric), picture in drawn.items():
         for ending in options.format:
-            path = (options.into or results / "figures") / f"{pictures.file_name(kind, metric)}.{ending}"
+            path = into / f"{pictures.file_name(kind, metric)}.{ending}"
             style.save(picture, path)
             print(path)
     for (kind, _), reason in refused.items():

@@ -1,6 +1,7 @@
 """``metarec report``: one self-contained HTML page of an experiment."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,21 @@ def _run(options: argparse.Namespace) -> None:
     from metarec.page.document import page
     from metarec.plots.runs import Runs
     from metarec.plots.style import require_matplotlib
+    from metarec.tables.published import of_experiment
 
     require_matplotlib()
-    plan, results = experiment.load(options.experiment), results_of(options)
-    runs = Runs(plan, results, options.seeds)
-    odd = experiment.ran_otherwise(experiment.expand(plan, results, options.seeds))
-    warn_of(odd, options.experiment)
-    into = options.into or results / "report.html"
-    write_text(into, page(runs, options.experiment, odd, options.results is None))
+    printed = options.experiment.parent / "published.csv"
+    runs, odd = {}, {}
+    for scenario, (part, results) in experiment.parts(experiment.load(options.experiment), results_of(options)).items():
+        runs[scenario] = Runs(part, results, options.seeds, of_experiment(part, printed))
+        odd[scenario] = experiment.ran_otherwise(experiment.expand(part, results, options.seeds))
+        warn_of(odd[scenario], options.experiment)
+    into = options.into or results_of(options) / "report.html"
+    write_text(into, page(runs, options.experiment, odd, _given(options)))
     print(into)
+
+
+def _given(options: argparse.Namespace) -> str:
+    """The options that the page's commands are to have, too."""
+    found = ["--results", str(options.results)] if options.results else []
+    return shlex.join([*found, *(["--seeds", *map(str, options.seeds)] if options.seeds else [])])

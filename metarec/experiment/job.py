@@ -15,10 +15,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from metarec.experiment.plan import Job
-from metarec.files import write_json
+from metarec.files import RESULTS, write_json
 
 LOG = "job.log"
-RESULTS = ("job.json", "metrics.json", "per_task.parquet", "k_shot.json", "k_shot.parquet")
+LEFT = ("job.json", "config.yaml", *RESULTS)
 """What an earlier run may have left, and this one has not made yet."""
 
 LOCKED = 75
@@ -114,6 +114,11 @@ def last_line(folder: Path) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
+def last_of(error: BaseException) -> str:
+    """The last line of what an error says; its kind, where it says nothing."""
+    return next(reversed(str(error).strip().splitlines()), type(error).__name__)
+
+
 def redirect(path: Path) -> None:
     """Send all further output of this process, and of those it starts, to a file."""
     sys.stdout.flush()
@@ -135,7 +140,7 @@ def _recorded(task: Task, run: Callable[[Task, Path], int]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", blocking=False):
-            for name in RESULTS:
+            for name in LEFT:
                 (folder / name).unlink(missing_ok=True)
             started = time.perf_counter()
             code = run(task, folder / LOG)
@@ -188,7 +193,8 @@ def _there(task: Task, log: Path) -> int:
                 time.sleep(PAUSE)  # and not in a wait of the system's, which what cancels a task may not interrupt
             return process.returncode
         finally:
-            end_group(process.pid)
+            with suppress(ProcessLookupError):  # the group may outlive its leader, and may be gone
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from metarec.errors import InputError
-from metarec.experiment.job import Task, in_subprocess, reason
+from metarec.experiment.job import Task, in_subprocess, last_of, reason
 
 PREFIXES = ("METAREC_", "WANDB_")
 """Variables of the environment that jobs are to see on other nodes, too."""
+
+SECRET = "WANDB_API_KEY"
+"""Not handed on: Ray keeps such variables where others can read them. Nodes log in by themselves, or sync later."""
 
 PATIENCE = 10.0
 """Seconds that cancelled jobs may take to end."""
@@ -32,7 +35,7 @@ class Ray:
             raise InputError("--launcher ray: needs Ray; pip install 'metarec[ray]'") from error
         self._ray, self.threads = ray, threads
         self._folders: dict[Any, Path] = {}
-        shared = {name: value for name, value in os.environ.items() if name.startswith(PREFIXES)}
+        shared = {name: value for name, value in os.environ.items() if name.startswith(PREFIXES) and name != SECRET}
         try:
             self._function = ray.remote(in_subprocess).options(num_cpus=threads, max_retries=0, **options)
             ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": shared})
@@ -62,4 +65,4 @@ class Ray:
         try:
             return reason(self._ray.get(reference))
         except self._ray.exceptions.RayError as error:
-            return f"its Ray task ended without a result: {str(error).strip().splitlines()[-1]}"
+            return f"its Ray task ended without a result: {last_of(error)}"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.errors import InputError
-from metarec.experiment.job import Task, in_subprocess, reason
+from metarec.experiment.job import Task, in_subprocess, last_of, reason
 
 MINUTES = 24 * 60
 """How long a job may take, unless told otherwise; submitit's own default is five minutes."""
@@ -29,6 +29,8 @@ class Slurm:
             import submitit
         except ImportError as error:
             raise InputError("--launcher slurm: needs submitit; pip install 'metarec[slurm]'") from error
+        if "cpus_per_task" in parameters:
+            raise InputError("--resource cpus_per_task: the number of cores is that of --threads; give that")
         given = {"timeout_min": MINUTES, "name": "metarec", **parameters, "cpus_per_task": threads}
         self.threads = threads
         try:
@@ -39,8 +41,15 @@ class Slurm:
         self._executor, self._jobs = executor, dict[Path, Any]()
 
     def start(self, task: Task) -> None:
-        """Put a job into the queue."""
-        self._jobs[task.folder] = self._executor.submit(in_subprocess, task)
+        """Put a job into the queue.
+
+        Raises:
+            InputError: SLURM does not take it.
+        """
+        try:
+            self._jobs[task.folder] = self._executor.submit(in_subprocess, task)
+        except (RuntimeError, OSError) as error:
+            raise InputError(f"--launcher slurm: the job was not taken: {last_of(error)}") from error
 
     def ended(self, timeout: float) -> dict[Path, str]:
         """By folder, why jobs that have ended failed; see `metarec.experiment.runner.Launcher`."""
@@ -59,5 +68,5 @@ class Slurm:
 def _outcome(job: Any) -> str:
     """Why a job of the queue failed; empty: it did not."""
     if error := job.exception():
-        return f"SLURM job {job.job_id} ended without a result: {str(error).strip().splitlines()[-1]}"
+        return f"SLURM job {job.job_id} ended without a result: {last_of(error)}"
     return reason(job.result())

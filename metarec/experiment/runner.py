@@ -106,7 +106,7 @@ class Runner:
                 self._fail(self._waiting.pop(folder), why)
             elif job.done:
                 self._view.done_before(self._waiting.pop(folder))
-            elif self._limits.memory is not None and self._need(job) > self._limits.memory:
+            elif self._limits.memory and self._costs.known(job) and self._need(job) > self._limits.memory:
                 why = f"runs of it take {self._need(job):.1f} GiB; raise --memory {self._limits.memory:g}"
                 self._fail(self._waiting.pop(folder), why)
             elif self._fits(job):

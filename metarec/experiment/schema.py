@@ -14,6 +14,9 @@ from metarec.errors import InputError
 from metarec.files import read_yaml
 from metarec.messages import did_you_mean, of_schema
 
+TAKEN = ("tuning", "sweeps", "figures", "submitit", "wandb")
+"""Folders among the runs of an experiment that are no method's and no scenario's."""
+
 
 @dataclass
 class Method:
@@ -136,9 +139,11 @@ def _check_names(experiment: Experiment, path: Path) -> None:
     for name in [experiment.reference, *held, *sources]:
         if name not in experiment.methods:
             raise InputError(f"{path}: {_none_such('method', name, experiment.methods)}")
-    for name in experiment.scenarios:
-        if not re.fullmatch(r"\w[\w.+-]*", name):
-            raise InputError(f"{path}: scenarios: '{name}' is a folder's name too; give letters, digits, _ . + or -")
+    for name in [*experiment.scenarios, *experiment.methods]:
+        if not re.fullmatch(r"\w[\w.+-]*", name) or name in TAKEN:
+            raise InputError(
+                f"{path}: '{name}' is a folder's name too; give letters, digits, _ . + or -, none of {TAKEN}"
+            )
     on_top: list[Method | Scenario] = [*experiment.methods.values(), *experiment.scenarios.values()]
     for layer in [*experiment.layers, *(layer for part in on_top for layer in part.layers)]:
         if not Path(layer).is_file():

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -84,25 +84,26 @@ class View:
 
     def _now(self) -> Group:
         """What runs, how long already, of how long about, with the last line of its log; and how far all is."""
+        since, waiting = dict(self._since), dict(self._open)  # it is called in a thread of its own
         rows = Table.grid(padding=(0, 2))
-        for folder, since in list(self._since.items()):
-            taken = f"{span(time.monotonic() - since)} of {about(self._costs.seconds(self._open[folder]))}"
+        for folder in (folder for folder in since if folder in waiting):
+            taken = f"{span(time.monotonic() - since[folder])} of {about(self._costs.seconds(waiting[folder]))}"
             rows.add_row(self._heads[folder], taken, Text(last_line(folder), no_wrap=True, overflow="ellipsis"))
-        done, total = len(self._heads) - len(self._open), len(self._heads)
+        done, total = len(self._heads) - len(waiting), len(self._heads)
         failed = f", {self._failed} failed" if self._failed else ""
         foot = Table.grid(padding=(0, 2))
-        words = f"{done} of {total} settled{failed}; to go: {about(self._left())}"
+        words = f"{done} of {total} settled{failed}; to go: {about(self._left(since, waiting))}"
         foot.add_row(ProgressBar(total=total, completed=done, width=40), words)
         return Group(rows, foot)
 
-    def _left(self) -> float | None:
+    def _left(self, since: Mapping[Path, float], waiting: Mapping[Path, Job]) -> float | None:
         """Seconds that the rest will take; null: unknown."""
         rest = []
-        for folder, job in self._open.items():
+        for folder, job in waiting.items():
             seconds = self._costs.seconds(job)
             if seconds is None:
                 return None
-            taken = time.monotonic() - self._since[folder] if folder in self._since else 0.0
+            taken = time.monotonic() - since[folder] if folder in since else 0.0
             rest.append(max(0.0, seconds - taken))
         return sum(rest) / self._at_once
 

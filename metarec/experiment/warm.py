@@ -41,13 +41,15 @@ def serve(calls: Connection, modules: Sequence[str] = MODULES) -> None:
     children: dict[int, ForkProcess] = {}
     with _temporary_files(), suppress(EOFError, ConnectionError):
         for name in modules:
-            importlib.import_module(name)
+            with suppress(ImportError):  # it may not be installed; who needs it will say so
+                importlib.import_module(name)
         try:
             while True:
                 _attend(calls, children)
         finally:
             for child in children.values():
-                end_group(child.pid or 0)
+                assert child.pid  # it has been started
+                end_group(child.pid)
 
 
 def keep(data: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def of_users(table: pd.DataFrame, metric: str) -> tuple[list[int], FloatArray]:
 
 
 def curve(shots: Sequence[int], values: npt.ArrayLike, higher_is_better: bool, resamples: int = 9_999) -> Curve:
-    """The curve of means over users and seeds, with 95 % bootstrap intervals over users, seeds nested.
+    """The curve of means over users and seeds, with 95 % bootstrap intervals over users and seeds.
 
     A mean at k, and the shots needed, are of the users that have a value at every k, so that all points of a curve
     are of the same users.

@@ -46,7 +46,7 @@ class Interval(NamedTuple):
 
 def described(seeds: int) -> str:
     """What a caption says of the intervals of this many model seeds."""
-    return "the 95 % bootstrap interval over users" + (", model seeds nested in each draw of them" * (seeds > 1))
+    return "the 95 % bootstrap interval over users" + (" and model seeds, both drawn anew each time" * (seeds > 1))
 
 
 def mean_interval(values: npt.ArrayLike, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0) -> Interval:

@@ -11,11 +11,14 @@ from scipy.stats import permutation_test
 
 FloatArray = npt.NDArray[np.float64]
 
+RESAMPLES = 9_999
+"""How many random signs a test draws."""
+
 _SIGNS_AT_ONCE = 1_000_000
 """Users times resamples held in memory at a time: some 30 MB."""
 
 
-def sign_flip_test(differences: npt.ArrayLike, *, resamples: int = 9_999, seed: int = 0) -> FloatArray:
+def sign_flip_test(differences: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
     """Two-sided p-value of each row: could its mean be 0?
 
     Were two methods alike, each user's difference could as well have the other sign. With random signs e_bu,

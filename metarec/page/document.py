@@ -1,6 +1,6 @@
 """The whole page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from metarec.page import elements, sections
@@ -56,32 +56,45 @@ PAGE = """<!doctype html>
 """No script; the policy forbids all that would be fetched."""
 
 
-def page(runs: Runs, file: Path, odd: Sequence[str] = (), default: bool = True) -> str:
+def page(
+    runs: Mapping[str, Runs], file: Path, odd: Mapping[str, Sequence[str]] | None = None, options: str = ""
+) -> str:
     """The page of an experiment as HTML.
 
     Args:
-        runs: its finished runs.
+        runs: its finished runs by scenario; under the empty name, where it has none.
         file: the experiment file.
-        odd: methods that ran with other options than the experiment says.
-        default: whether the runs lie where they would by default.
+        odd: by scenario, methods that ran with other options than the experiment says.
+        options: of the commands that make all of it again, as a shell takes them.
 
     Raises:
         InputError: as `metarec.report.finished`.
     """
-    parts = {
-        "results": ("Results", sections.table_html(runs)),
-        "k-shot": ("Over the number of ratings", sections.k_shot_html(runs)),
-        "figures": ("Figures", sections.figures(runs, file.stem)),
-        "cost": ("Cost", sections.cost(runs)),
-        "again": ("How to run it again", sections.again(runs, file, default)),
-        "sources": ("Versions and digests", sections.sources(runs)),
+    odd = odd or {}
+    shown = {name: part for scenario, own in runs.items() for name, part in _block(scenario, own, file)}
+    shown |= {
+        "again": ("How to run it again", sections.again(list(runs.values()), file, options)),
         "configuration": ("Configuration", sections.configuration(runs, file)),
     }
-    shown = {name: part for name, part in parts.items() if part[1]}
+    lead = [elements.paragraph(next(iter(runs.values())).experiment.shows)]
+    lead += [sections.warnings(own, odd.get(scenario, ()), scenario) for scenario, own in runs.items()]
     return PAGE.format(
         title=elements.text(file.stem),
         style=STYLE,
-        lead="\n".join([elements.paragraph(runs.experiment.shows), sections.warnings(runs, odd)]),
+        lead="\n".join(lead),
         links="".join(f'<a href="#{name}">{elements.text(title)}</a>' for name, (title, _) in shown.items()),
         parts="\n".join(elements.section(name, title, content) for name, (title, content) in shown.items()),
     )
+
+
+def _block(scenario: str, runs: Runs, file: Path) -> list[tuple[str, tuple[str, str]]]:
+    """What a page shows of one scenario: for each part its id, its title and its content."""
+    of, before = (f" of {scenario}", f"{scenario}-") if scenario else ("", "")
+    parts = {
+        "results": ("Results", sections.table_html(runs)),
+        "k-shot": ("Over the number of ratings", sections.k_shot_html(runs)),
+        "figures": ("Figures", sections.figures(runs, f"{file.stem}, {scenario}" if scenario else file.stem)),
+        "cost": ("Cost", sections.cost(runs)),
+        "sources": ("Versions and digests", sections.sources(runs)),
+    }
+    return [(f"{before}{name}", (f"{title}{of}", content)) for name, (title, content) in parts.items() if content]

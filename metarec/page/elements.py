@@ -48,7 +48,9 @@ def of_markdown(content: str, marked: str = "") -> str:
 
 def _table(lines: Sequence[str], marked: str) -> str:
     """A block of lines with bars; the second one only says how columns are aligned."""
-    cells = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines]
+    cells = [
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]] for line in lines
+    ]
     return table(cells[0], cells[2:], marked)
 
 

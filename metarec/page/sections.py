@@ -2,11 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metarec.errors import InputError
+from metarec.experiment import tuned_layer
 from metarec.k_shot import table as k_shot
 from metarec.page import elements
 from metarec.plots import style
@@ -58,21 +58,21 @@ def _html(markdown: str, runs: Runs) -> str:
 
 def k_shot_html(runs: Runs) -> str:
     """The table of `metarec curves` as HTML; empty where runs left no k-shot curve."""
-    try:
-        found = runs.k_shot(runs.experiment.metrics[0])
-    except InputError:
+    if not _files(runs, "k_shot.parquet"):
         return ""
+    found = runs.k_shot(runs.experiment.metrics[0])
     return _html(k_shot.as_markdown(found, runs.experiment), runs)
 
 
-def warnings(runs: Runs, odd: Sequence[str]) -> str:
+def warnings(runs: Runs, odd: Sequence[str], scenario: str = "") -> str:
     """What a reader must know before the numbers: methods that are not finished, or ran otherwise."""
     found = []
     if runs.unfinished:
         found.append(f"Not finished for all of the seeds {runs.seeds}: {', '.join(runs.unfinished)}.")
     if odd:
         found.append(f"Not as the experiment file says now: {', '.join(odd)}.")
-    return "\n".join(elements.paragraph(sentence, "warning") for sentence in found)
+    of = f"{scenario}: " if scenario else ""
+    return "\n".join(elements.paragraph(f"{of}{sentence}", "warning") for sentence in found)
 
 
 def figures(runs: Runs, name: str) -> str:
@@ -121,34 +121,41 @@ def sources(runs: Runs) -> str:
     return elements.listed((name, value) for name, value in found if value)
 
 
-def again(runs: Runs, file: Path, default: bool) -> str:
+def again(runs: Sequence[Runs], file: Path, options: str) -> str:
     """The commands that make all of this again.
 
     Args:
-        runs: the runs.
+        runs: the runs, by scenario.
         file: the experiment file.
-        default: whether the runs lie where they would by default.
+        options: what the commands need beside it, as a shell takes it.
     """
-    name, options = shlex.quote(str(file)), "" if default else f" --results {shlex.quote(str(runs.results))}"
-    lines = [f"metarec {command} {name}{options}" for command in ("run", "table", "plot", "report")]
-    if runs.experiment.tuned:
-        lines.insert(0, f"metarec tune {name}{options}")
-    plain = [json.loads(path.read_text("utf-8"))["command"] for path in _files(runs, "job.json").values()]
+    given = " ".join(filter(None, [shlex.quote(str(file)), options]))
+    commands = ["tune"] if any(own.experiment.tuned for own in runs) else []
+    lines = [f"metarec {command} {given}" for command in (*commands, "run", "table", "plot", "report")]
+    plain = [
+        json.loads(path.read_text("utf-8"))["command"] for own in runs for path in _files(own, "job.json").values()
+    ]
     each = elements.details("The plain command of each run", elements.code("\n\n".join(plain))) if plain else ""
     return "\n".join([elements.code("\n".join(lines)), each])
 
 
-def configuration(runs: Runs, file: Path) -> str:
+def configuration(runs: Mapping[str, Runs], file: Path) -> str:
     """The experiment file, and for each run all that it was configured with."""
     parts = [elements.details(f"The experiment: {file}", elements.code(file.read_text("utf-8")))]
-    configs = _files(runs, "config.yaml")
-    for method in runs.methods:
-        own = [(seed, path) for (name, seed), path in configs.items() if name == method]
-        inner = [elements.details(f"seed {seed}", elements.code(path.read_text("utf-8"))) for seed, path in own]
-        if layer := _tuned(runs, method):
-            inner.insert(0, elements.details("settings chosen by tuning", elements.code(layer.read_text("utf-8"))))
-        parts.append(elements.details(method, "\n".join(inner) or elements.paragraph("No config.yaml was left.")))
+    for scenario, own in runs.items():
+        inner = "\n".join(_configured(own, method) for method in own.methods)
+        parts.append(elements.details(scenario, inner) if scenario else inner)
     return "\n".join(parts)
+
+
+def _configured(runs: Runs, method: str) -> str:
+    """What a method's runs were configured with."""
+    configs = _files(runs, "config.yaml")
+    own = [(seed, path) for (name, seed), path in configs.items() if name == method]
+    inner = [elements.details(f"seed {seed}", elements.code(path.read_text("utf-8"))) for seed, path in own]
+    if layer := _tuned(runs, method):
+        inner.insert(0, elements.details("settings chosen by tuning", elements.code(layer.read_text("utf-8"))))
+    return elements.details(method, "\n".join(inner) or elements.paragraph("No config.yaml was left."))
 
 
 def _files(runs: Runs, name: str) -> dict[tuple[str, int], Path]:
@@ -158,7 +165,7 @@ def _files(runs: Runs, name: str) -> dict[tuple[str, int], Path]:
 
 def _tuned(runs: Runs, method: str) -> Path | None:
     """The layer that `metarec tune` wrote for a method."""
-    path = Path(runs.experiment.tuned or "") / f"{method}.yaml"
+    path = tuned_layer(runs.experiment.tuned or "", method)
     return path if runs.experiment.tuned and path.is_file() else None
 
 

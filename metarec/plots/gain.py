@@ -7,7 +7,7 @@ import pandas as pd
 
 from metarec.errors import InputError
 from metarec.gaps import binned
-from metarec.metrics.intervals import mean_interval
+from metarec.metrics.intervals import described, mean_interval
 from metarec.plots.runs import Values, gains
 from metarec.plots.style import BLUE, NAME, note, panels, styled, wrapped
 from metarec.tables.made import ROUNDING
@@ -52,8 +52,8 @@ def gain(users: pd.DataFrame, metric: str, title: str = "", bins: int = 4) -> "F
             picture,
             [
                 "Adapted against zero-shot, above 0 where adaptation helps, "
-                f"over users' number of ratings, support and query; {counts} users a group, with 95 % bootstrap "
-                "intervals over them, seeds averaged first.",
+                f"over users' number of ratings, support and query; {counts} users a group, with "
+                f"{described(len(next(iter(adapts.values()))))}.",
                 f"Adapt nothing: {', '.join(still)}." if still else "",
             ],
         )

@@ -1,7 +1,7 @@
 """What the finished runs of an experiment left, as figures and pages want it: reads files only."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from metarec.messages import did_you_mean
 from metarec.metrics import higher_is_better
 from metarec.tables import words
 from metarec.tables.made import made
+from metarec.tables.published import Printed
 from metarec.tables.table import Cell, Row, Table
 
 Record = dict[str, Any]
@@ -48,13 +49,20 @@ class Runs:
         experiment: the experiment.
         results: folder of its runs.
         seeds: only these model seeds; empty: the experiment's own.
+        figures: printed figures to stand in the table, by method and metric.
 
     Raises:
         InputError: no run is finished.
     """
 
-    def __init__(self, experiment: Experiment, results: Path, seeds: Sequence[int] = ()) -> None:
-        self.experiment, self.results = experiment, results
+    def __init__(
+        self,
+        experiment: Experiment,
+        results: Path,
+        seeds: Sequence[int] = (),
+        figures: Mapping[str, Mapping[str, Printed]] | None = None,
+    ) -> None:
+        self.experiment, self.results, self.figures = experiment, results, figures or {}
         self.seeds = list(seeds or experiment.seeds)
         self.folders = {
             (method, seed): folder
@@ -77,9 +85,9 @@ class Runs:
 
     @cached_property
     def table(self) -> Table:
-        """What `metarec table` shows, without printed figures."""
+        """What `metarec table` shows."""
         found = report.finished(self.experiment, self.results, self.seeds)
-        return made(self.experiment, found, {}, self.results.name)
+        return made(self.experiment, found, self.figures, self.results.name)
 
     @cached_property
     def records(self) -> list[Record]:

@@ -41,8 +41,8 @@ def seconds(rows: Sequence[Record], title: str = "") -> "Figure":
             picture,
             [
                 "fit: training and the choice of steps and rates, borrowed training included, mean over model seeds. "
-                "ms a user: adapting to one user alone and predicting, with 95 % intervals "
-                "over users. Both axes are logarithmic."
+                "ms a user: adapting to one user alone and predicting, with 95 % bootstrap intervals "
+                "over users and seeds. Both axes are logarithmic."
             ],
         )
     return picture

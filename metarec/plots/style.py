@@ -63,7 +63,7 @@ def require_matplotlib(otherwise: str = "") -> None:
     """
     if importlib.util.find_spec("matplotlib") is None:
         raise InputError(
-            "pictures need matplotlib; pip install 'metarec[bench]'" + (f", or give {otherwise}" if otherwise else "")
+            "pictures need matplotlib; pip install 'metarec[figures]'" + (f", or give {otherwise}" if otherwise else "")
         )
 
 

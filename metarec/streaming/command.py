@@ -197,7 +197,7 @@ def _write(
         )
     print(f"written: stream.parquet, stream.json{', stream.png' if drawn else ''} in {folder}")
     if not drawn:
-        print("no picture: matplotlib is missing; pip install 'metarec[bench]'")
+        print("no picture: matplotlib is missing; pip install 'metarec[figures]'")
 
 
 def _chart(run: Any, table: pd.DataFrame, curves: Curves, found: dict[str, Any]) -> None:

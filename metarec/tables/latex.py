@@ -1,5 +1,6 @@
 """A table as LaTeX, with the rules of the package booktabs."""
 
+import re
 from collections.abc import Sequence
 
 from metarec.tables.table import Cell, Column, Row, Table, number_and_interval
@@ -29,6 +30,7 @@ def as_latex(table: Table) -> str:
     groups = [[row for row in table.rows if row.trivial is trivial] for trivial in (True, False)]
     bodies = [[_row(row, table.shown) for row in group] for group in groups if group]
     lines = [line for part in [heads, *bodies] for line in (r"\midrule", *part)][1:]
+    label = re.sub(r"[^\w.:+-]", "-", table.title)
     warnings = [rf"\textbf{{{escaped(warning)}}}" for warning in table.warnings]
     return "\n".join(
         [
@@ -36,7 +38,7 @@ def as_latex(table: Table) -> str:
             r"\begin{table}",
             r"\centering\footnotesize",
             rf"\caption[{escaped(table.title)}]{{\footnotesize {' '.join([*warnings, escaped(table.caption)])}}}",
-            rf"\label{{tab:{table.title}}}\smallskip",
+            rf"\label{{tab:{label}}}\smallskip",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{l{'r' * len(table.shown)}}}",
             r"\toprule",
@@ -60,7 +62,9 @@ def escaped(text: str) -> str:
 
 
 def _row(row: Row, columns: Sequence[Column]) -> str:
-    return " & ".join([escaped(row.method), *(_cell(row.cells[column.name], column) for column in columns)]) + r" \\"
+    name = escaped(row.method)
+    name = f"{{}}{name}" if name.startswith(("[", "*")) else name  # else the row before would end in an option
+    return " & ".join([name, *(_cell(row.cells[column.name], column) for column in columns)]) + r" \\"
 
 
 def _cell(cell: Cell, column: Column) -> str:

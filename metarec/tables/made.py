@@ -147,7 +147,7 @@ def _bold(metric: str, cells: Mapping[Key, Cell], runs: Runs) -> dict[Key, Cell]
     if not others or not all(runs.shared_seeds(best, other) for other in others):
         return {}
     leads = mean_intervals([_less(metric, best, other, runs) for other in others])
-    clear = all(lead.low > 0 or lead.high < 0 for lead in leads)
+    clear = all(lead.low > 0 if higher_is_better(metric) else lead.high < 0 for lead in leads)
     return {(metric, best): replace(cells[metric, best], bold=clear)}
 
 

@@ -1,10 +1,9 @@
 """A table for programs: CSV and JSON, with all columns and digits."""
 
-import csv
 import dataclasses
-import io
 import json
 
+from metarec import files
 from metarec.tables.table import Cell, Table
 
 FIELDS = ("method", "trivial", "column", *(field.name for field in dataclasses.fields(Cell) if field.name != "digits"))
@@ -13,13 +12,12 @@ FIELDS = ("method", "trivial", "column", *(field.name for field in dataclasses.f
 
 def as_csv(table: Table) -> str:
     """A line a method and column, after one with `FIELDS`; an empty field: there is no such number."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for row in table.rows:
-        for name, cell in row.cells.items():
-            writer.writerow({"method": row.method, "trivial": row.trivial, "column": name, **dataclasses.asdict(cell)})
-    return text.getvalue().rstrip("\n")
+    lines = [
+        {"method": row.method, "trivial": row.trivial, "column": name, **dataclasses.asdict(cell)}
+        for row in table.rows
+        for name, cell in row.cells.items()
+    ]
+    return files.as_csv(FIELDS, [{field: line[field] for field in FIELDS} for line in lines])
 
 
 def records(table: Table) -> list[dict[str, object]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from metarec.experiment import Experiment
 from metarec.metrics.intervals import described
+from metarec.metrics.significance import RESAMPLES
 from metarec.report import Runs, own_seconds
 from metarec.tables.published import Printed
 from metarec.tables.table import Cell, Row
@@ -52,16 +53,17 @@ def caption(experiment: Experiment, rows: Sequence[Row], figures: Mapping[str, M
     users = {metric: _range(cell.tasks for cell in found) for metric, found in cells.items() if metric not in whole}
     most = next(iter(users.values()), "")
     others = ", ".join(f"{metric}: {count}" for metric, count in users.items() if count != most)
-    over = f"{most} test users{f' ({others})' if others else ''} and " if users else ""
+    over = f"{most} test tasks{f' ({others})' if others else ''} and " if users else ""
     seeds = [cell.seeds for cell in cells[first]]
     return " ".join(
         [
             experiment.shows,
             f"Mean over {over}{_range(seeds)} model seed(s),",
-            f"in brackets {described(max(seeds))}. {_own(experiment.metrics)} of each user's own; gain: adapted",
-            f"against zero-shot; {difference(first, experiment.reference)}: paired by user and seed; p: paired",
-            "permutation test of that difference over users, seeds averaged first, with Holm's correction for the rows",
-            "of the table. Bold: the best row, where the intervals of its paired differences to all others exclude 0.",
+            f"in brackets {described(max(seeds))}. A value is {_own(experiment.metrics)};",
+            f"gain: adapted against zero-shot; {difference(first, experiment.reference)}: paired by user and seed;",
+            "p: paired permutation test of that difference over users, seeds averaged first, with Holm's correction",
+            f"for the rows of the table (of {RESAMPLES:,} draws of signs: before it, {2 / (RESAMPLES + 1):g} is the",
+            "least). Bold: the best row, where the intervals of its paired differences to all others exclude 0.",
             "fit s: training and selection; ms/user: adapting to one user alone and predicting.",
             *(
                 [f"{', '.join(whole)}: one value a run, over all test users at once, hence no interval."]
@@ -75,11 +77,10 @@ def caption(experiment: Experiment, rows: Sequence[Row], figures: Mapping[str, M
 
 def _own(metrics: Sequence[str]) -> str:
     """What is to be said of metrics that could be taken over all rows at once; of AUC, what it is."""
+    what = "one user's own"
     if "auc" in metrics:
-        return (
-            "auc, the share of pairs of an item with a click and a sampled one in the right order, is a mean over users"
-        )
-    return "mae and rmse are means over users"
+        what += "; auc: the share of pairs of an item with a click and a sampled one in the right order"
+    return what
 
 
 def _sources(figures: Mapping[str, Mapping[str, Printed]]) -> list[str]:

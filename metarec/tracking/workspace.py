@@ -194,7 +194,7 @@ def _put_preset(api: Any, entity: str, name: str, spec: dict[str, Any]) -> None:
     try:
         api.create_custom_chart(entity, name, name, "vega2", "private", spec)
     except wandb.errors.Error as error:
-        if "exist" not in str(error).lower():
+        if "already" not in str(error).lower():
             raise
         print(f"chart {entity}/{name} is there already, and stays as it is")
 

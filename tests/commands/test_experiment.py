@@ -11,7 +11,7 @@ import pytest
 
 from metarec import cli, report
 from metarec.commands.experiment import joined
-from metarec.experiment import load, parts
+from metarec.experiment import expand, load, parts
 
 
 @pytest.fixture
@@ -39,6 +39,8 @@ def experiment(tmp_path: Path) -> Path:
             table.assign(**{"zero_shot/mae": 0.9}).to_parquet(folder / "per_task.parquet")
             summary = {"data": {"digest": "d"}, "split": {"digest": results.name}, "fit_seconds": 1.0}
             (folder / "metrics.json").write_text(json.dumps(summary))
+    for job in expand(load(file), tmp_path / "results" / "two"):
+        (job.folder / "job.json").write_text(json.dumps({"digest": job.digest}))
     return file
 
 
@@ -59,8 +61,8 @@ def test_a_block_a_scenario(experiment: Path, capsys: pytest.CaptureFixture[str]
     text = printed(capsys, str(experiment))
     heads = [line for line in text.splitlines() if line.startswith("**")]
     assert [line for line in heads if "Not as" not in line] == ["**warm**", "**cold**"]
-    assert text.index("**warm**") < text.index("Mean over 30 test users") < text.index("**cold**")
-    assert text.index("**cold**") < text.index("Mean over 20 test users")
+    assert text.index("**warm**") < text.index("Mean over 30 test tasks") < text.index("**cold**")
+    assert text.index("**cold**") < text.index("Mean over 20 test tasks")
     found = json.loads(printed(capsys, str(experiment), "--format", "json"))
     assert {name: table["title"] for name, table in found.items()} == {"warm": "two-warm", "cold": "two-cold"}
     cells = {(name, row["method"]): row["cells"]["mae"]["mean"] for name, own in found.items() for row in own["rows"]}
@@ -77,6 +79,9 @@ def test_each_scenario_is_checked(experiment: Path, capsys: pytest.CaptureFixtur
     whole = experiment.read_text()
     wide = whole.replace("reference: bias", "reference: bias\n        expected: {bias: {mae: [0.1, 2.0]}}")
     experiment.write_text(wide)
+    assert "all results are within" in printed(capsys, str(experiment), "--check")
+    only_one = whole.replace("cold: {}", "cold: {expected: {bias: {mae: [0.1, 2.0]}}}")
+    experiment.write_text(only_one)  # the other has no ranges to be held to
     assert "all results are within" in printed(capsys, str(experiment), "--check")
     experiment.write_text(wide.replace("cold: {}", "cold: {expected: {bias: {mae: [0.1, 0.2]}}}"))
     with pytest.raises(SystemExit) as stopped:

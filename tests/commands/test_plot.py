@@ -76,3 +76,34 @@ def test_report(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert page.endswith("</html>\n")
     assert "Not finished for all of the seeds [0]: absent." in page
     assert "Not as the experiment file says now: bias, item-mean, maml, chance." in page
+
+
+@pytest.fixture
+def scenarios(tmp_path: Path) -> Path:
+    """The same in two scenarios."""
+    (tmp_path / "two.yaml").write_text(YAML + "scenarios: {warm: {}, cold: {}}\n")
+    for name in ("warm", "cold"):
+        write_runs(tmp_path / "results" / "two" / name)
+    return tmp_path / "two.yaml"
+
+
+def test_figures_of_each_scenario(scenarios: Path, tmp_path: Path) -> None:
+    cli.main(["plot", str(scenarios), "--kind", "dots", "--format", "svg"])
+    for name in ("warm", "cold"):
+        assert f"two, {name}: mae" in (tmp_path / f"results/two/{name}/figures/dots-mae.svg").read_text("utf-8")
+    cli.main(
+        ["plot", str(scenarios), "--kind", "time", "--format", "svg", "--scenarios", "cold", "--into", str(tmp_path)]
+    )
+    assert [path.name for path in tmp_path.rglob("time.svg")] == ["time.svg"]
+    assert (tmp_path / "cold" / "time.svg").is_file()
+
+
+def test_one_page_of_all_scenarios(scenarios: Path, tmp_path: Path) -> None:
+    cli.main(["report", str(scenarios), "--into", str(tmp_path / "page.html"), "--seeds", "0"])
+    page = (tmp_path / "page.html").read_text("utf-8")
+    for name in ("warm", "cold"):
+        assert f'<section id="{name}-results">\n<h2>Results of {name}</h2>' in page
+        assert f'<a href="#{name}-figures">Figures of {name}</a>' in page
+        assert f"{name}: Not finished for all of the seeds [0]: absent." in page
+    assert page.count("How to run it again</h2>") == 1
+    assert f"metarec table {scenarios} --seeds 0\n" in page

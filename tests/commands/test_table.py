@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from metarec import cli
+from metarec.experiment import expand, load
 from tests.folders import write_runs
 
 FILE = """
@@ -37,6 +38,13 @@ def small(tmp_path: Path) -> Path:
     return tmp_path / "small.yaml"
 
 
+def note(small: Path) -> None:
+    """Let the runs be those that the experiment file says."""
+    for job in expand(load(small), small.parent / "results" / "small"):
+        if job.folder.exists():
+            (job.folder / "job.json").write_text(json.dumps({"digest": job.digest}))
+
+
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
@@ -63,11 +71,13 @@ def test_into_a_file(small: Path) -> None:
 
 
 def test_check_is_silent_success(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(small)
     cli.main(["table", str(small), "--check"])
     assert capsys.readouterr().out == "small: all results are within their expected ranges\n"
 
 
 def test_check_fails_and_names_each_result(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(small)
     text = small.read_text().replace("[0.7, 0.8]", "[0.8, 0.9]") + "  absent: {mae: [0, 1]}\n"
     small.write_text(text)
     with pytest.raises(SystemExit) as exit_:
@@ -79,6 +89,16 @@ def test_check_fails_and_names_each_result(small: Path, capsys: pytest.CaptureFi
     assert "is not within 0.8 to 0.9" in err
     assert "metarec: absent, mae: no result; expected 0 to 1" in err
     assert "bias, gain" not in err
+    assert "Not as" not in err
+
+
+def test_check_fails_where_runs_are_not_as_the_file_says(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(small)
+    small.write_text(small.read_text().replace("maml: {}", "maml: {options: {trainer.max_epochs: 9}}", 1))
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["table", str(small), "--check"])
+    assert exit_.value.code == 1
+    assert "metarec: Not as the experiment file says now: maml." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

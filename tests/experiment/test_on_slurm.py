@@ -41,6 +41,21 @@ class TestWithSubmitit:
         with pytest.raises(InputError, match="--launcher slurm: "):
             Slurm(tmp_path, 1, {**LOCAL, **parameters})
 
+    def test_cores_are_those_of_threads(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="--resource cpus_per_task: the number of cores is that of --threads"):
+            Slurm(tmp_path, 1, {**LOCAL, "cpus_per_task": 4})
+
+    def test_a_job_that_the_queue_refuses(
+        self, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, submitit: Any
+    ) -> None:
+        def refused(*_: Any) -> None:
+            raise submitit.core.utils.FailedJobError("sbatch: error: invalid partition\nBatch job submission failed")
+
+        launcher = Slurm(tmp_path, 1, dict(LOCAL))
+        monkeypatch.setattr(launcher._executor, "submit", refused)
+        with pytest.raises(InputError, match="the job was not taken: Batch job submission failed"):
+            launcher.start(asked(jobs[1]))
+
     @pytest.mark.slow
     def test_the_plan_runs_one_job_a_worker(self, jobs: list[Job], tmp_path: Path) -> None:
         assert check_the_plan(Slurm(tmp_path / "results", 2, dict(LOCAL)), jobs) == {}

@@ -28,7 +28,9 @@ from metarec.errors import InputError
         ("metrics: [mae]", "metrics: [mae", "not YAML"),
         ("metrics: [mae]", "metrics: [mae]\n        metrics: [rmse]", "duplicate key"),
         ("seeds: [0, 1]", "scenarios: {a: {layers: [absent.yaml]}}", "layer absent.yaml is not a file"),
-        ("seeds: [0, 1]", "scenarios: {a/b: {}}", "scenarios: 'a/b' is a folder's name too"),
+        ("tuned: {", "../../out: {", "'../../out' is a folder's name too; give letters"),
+        ("tuned: {", "tuning: {", "'tuning' is a folder's name too"),
+        ("seeds: [0, 1]", "scenarios: {a/b: {}}", "'a/b' is a folder's name too"),
         ("seeds: [0, 1]", "scenarios: {a: {option: {}}}", "unknown key 'option'; did you mean options"),
     ],
 )

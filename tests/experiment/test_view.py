@@ -1,5 +1,7 @@
+import dataclasses
 import io
 import json
+import threading
 from pathlib import Path
 
 from rich.console import Console
@@ -73,3 +75,29 @@ def test_no_terminal_no_escapes(jobs: list[Job], tmp_path: Path) -> None:
     shown, text = view(jobs, terminal=False)
     tell(shown, jobs)
     assert "\x1b" not in text.getvalue()
+
+
+def test_what_runs_now_is_asked_in_another_thread(jobs: list[Job]) -> None:
+    """The terminal is drawn while jobs settle; nothing may change under its hands."""
+    many = [dataclasses.replace(jobs[0], folder=jobs[0].folder / str(number)) for number in range(3000)]
+    shown, _ = view(many, terminal=False)
+    faults: list[BaseException] = []
+    over = threading.Event()
+
+    def draw() -> None:
+        try:
+            while not over.is_set():
+                shown._now()
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for job in many:
+        shown.started(job)
+        shown.failed(job, "why")
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert faults == []

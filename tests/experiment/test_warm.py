@@ -64,6 +64,14 @@ def test_a_child_sees_what_the_warm_process_has_and_nothing_of_other_children(lo
     assert calls.LEFT == []
 
 
+def test_what_is_not_installed_is_left_to_those_who_need_it() -> None:
+    local = Local(modules=["no_such_package_at_all", "tests.experiment.calls"])
+    try:
+        assert local.call(calls.leave, 0) == 0
+    finally:
+        local.close()
+
+
 def test_exit_codes(local: Local) -> None:
     assert [local.call(calls.leave, code) for code in (0, 1, 75)] == [0, 1, 75]
     assert local.call(calls.refuse) == 1

@@ -194,7 +194,7 @@ def test_memory_is_bounded() -> None:
 
 def test_captions_name_the_seeds_where_there_are_several() -> None:
     assert described(1) == "the 95 % bootstrap interval over users"
-    assert described(3) == "the 95 % bootstrap interval over users, model seeds nested in each draw of them"
+    assert described(3) == "the 95 % bootstrap interval over users and model seeds, both drawn anew each time"
 
 
 def test_reading_results_does_not_import_torch() -> None:

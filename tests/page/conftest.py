@@ -23,4 +23,4 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def html(runs: Runs, file: Path) -> str:
     """The page."""
-    return page(runs, file, odd=["maml"], default=False)
+    return page({"": runs}, file, odd={"": ["maml"]}, options=f"--results {runs.results}")

@@ -136,8 +136,8 @@ def test_versions_and_digests(parsed: Page) -> None:
 
 def test_without_shots_and_curves_it_says_so(runs: Runs, file: Path) -> None:
     few = Runs(dataclasses.replace(EXPERIMENT, methods={"item-mean": EXPERIMENT.methods["item-mean"]}), runs.results)
-    html = page(few, file)
-    assert page(few, file) == html  # nothing depends on the day
+    html = page({"": few}, file)
+    assert page({"": few}, file) == html  # nothing depends on the day
     text = "".join(Page(html).text)
     assert "Over the number of ratings" not in text
     assert "No figure k-shot: " in text
@@ -150,5 +150,5 @@ def test_tuned_settings_are_shown(runs: Runs, file: Path, tmp_path: Path) -> Non
     (tmp_path / "maml.yaml").write_text("# Settings of maml,\n# in 9 trials.\nmodel: tuned\n")
     tuned = Runs(dataclasses.replace(EXPERIMENT, tuned=str(tmp_path)), runs.results)
     assert "<dt>maml</dt><dd>Settings of maml, in 9 trials.</dd>" in sections.cost(tuned)
-    assert "model: tuned" in sections.configuration(tuned, file)
-    assert f"metarec tune {file}\n" in sections.again(tuned, file, default=True)
+    assert "model: tuned" in sections.configuration({"": tuned}, file)
+    assert f"metarec tune {file}\n" in sections.again([tuned], file, "")

@@ -60,7 +60,7 @@ def test_settings_of_others_are_left_alone() -> None:
 def test_matplotlib_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     style.require_matplotlib()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'metarec\[bench\]'$"):
+    with pytest.raises(InputError, match=r"pip install 'metarec\[figures\]'$"):
         style.require_matplotlib()
     with pytest.raises(InputError, match=r"or give no --figure$"):
         style.require_matplotlib("no --figure")

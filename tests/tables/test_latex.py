@@ -60,6 +60,13 @@ def printed(table: str, folder: Path, after: str = "") -> str:
     return done.stdout
 
 
+def test_a_name_is_no_option_of_the_row_before_it_and_a_title_no_command() -> None:
+    text = as_latex(replace(TABLE, title="a#b%c d", rows=[replace(row, method="[ours]*") for row in TABLE.rows]))
+    assert text.count("\n{}[ours]* & ") == 2
+    assert r"\label{tab:a-b-c-d}\smallskip" in text
+    assert "\n{}*ours & " in as_latex(replace(TABLE, rows=[replace(TABLE.rows[0], method="*ours")]))
+
+
 def test_it_compiles(tmp_path: Path) -> None:
     log = printed(as_latex(TABLE), tmp_path)
     assert "Overfull \\hbox" not in log
@@ -67,5 +74,6 @@ def test_it_compiles(tmp_path: Path) -> None:
 
 def test_whatever_the_names_are_it_compiles(tmp_path: Path) -> None:
     row = replace(TABLE.rows[1], method=NASTY)
-    table = replace(TABLE, caption=NASTY, foot=NASTY, rows=[row], warnings=[NASTY])
+    first = replace(row, method="[ours]")
+    table = replace(TABLE, title=NASTY, caption=NASTY, foot=NASTY, rows=[row, first, first], warnings=[NASTY])
     printed(as_latex(table), tmp_path, after=escaped(NASTY))

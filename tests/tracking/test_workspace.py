@@ -141,7 +141,7 @@ def test_the_command_writes_the_table_too(
     cli.main(["dashboard", str(experiment), "--results", str(results), "--into", str(tmp_path / "out")])
     assert capsys.readouterr().out.count("written: ") == 2 + len(PRESETS)
     text = (tmp_path / "out" / "report.json").read_text()
-    assert "A small table. Mean over 50 test users" in text
+    assert "A small table. Mean over 50 test tasks" in text
     assert '"value": "my-group"' in text
     cli.main(["dashboard", str(experiment)])
     assert "without the table: " in capsys.readouterr().out
