@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from metarec.experiment import Experiment
     from metarec.tables.table import Table
 
-FORMATS = ("md", "latex", "html", "csv", "json")
+FORMATS = ("md", "latex", "html", "csv", "json", "users")
 EPILOG = """
-Formats: md, latex (booktabs) and html are for reading; csv (a line a method and column) and json hold every number.
+Formats: md, latex (booktabs) and html are for reading; csv (a line a method and column) and json hold every number,
+users (CSV) the values of every test user, with each method and seed.
 Printed figures are those that the file's published: names, from published.csv beside it.
 examples:
   metarec table experiments/movielens-100k-user-cold.yaml
@@ -42,6 +43,8 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from metarec import experiment
+    from metarec.report import finished
+    from metarec.tables.plain import users_csv
 
     plan = experiment.load(options.experiment)
     if options.check:
@@ -49,6 +52,8 @@ def _run(options: argparse.Namespace) -> None:
         return
 
     def block(scenario: str, part: "Experiment", results: Path) -> str:
+        if options.format == "users":
+            return users_csv(finished(part, results, options.seeds), part.metrics)
         table = table_of(options, scenario, part, results)
         if options.track:
             _track(part, table, results, options.experiment)

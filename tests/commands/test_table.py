@@ -1,8 +1,10 @@
 """``metarec table`` on run folders with made-up values."""
 
+import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from metarec import cli
@@ -61,6 +63,17 @@ def test_every_format(small: Path, capsys: pytest.CaptureFixture[str], kind: str
     assert line in out
     assert "0.7854" in out
     assert err == "metarec: maml, bias: not as " + str(small) + " says now; run it again\n"
+
+
+def test_values_of_users(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["table", str(small), "--format", "users"])
+    values = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(values)[:5] == ["method", "seed", "user", "support_size", "query_size"]
+    assert list(values)[5:] == ["adapted/mae", "zero_shot/mae"]
+    assert len(values) == 2 * 2 * 50
+    own = pd.read_parquet(small.parent / "results/small/maml/seed-1/per_task.parquet")
+    kept = values[(values["method"] == "maml") & (values["seed"] == 1)]
+    assert list(kept["adapted/mae"]) == pytest.approx(list(own["adapted/mae"]), abs=5e-5)
 
 
 def test_into_a_file(small: Path) -> None:
