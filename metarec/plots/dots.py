@@ -61,6 +61,7 @@ def dots(rows: Sequence[Record], metric: str, reference: str, title: str = "") -
             axes[1].grid(True, axis="y")
             axes[1].tick_params(axis="y", length=0)
         for one in axes:
+            one.locator_params(axis="x", nbins=5)
             legend(one)
         note(picture, ["Bars: 95 % intervals, as in the table; arrows: beyond the axis.", *_lacking(every, metric)])
     return picture
@@ -103,8 +104,11 @@ def _draw(
     """A row each, at its place or as an arrow at the edge; the ends of the axis."""
     found = {place: dot for place, dot in enumerate(dots.values()) if dot is not None}
     kept = near([dot.mean for dot in found.values()], [(dot.high - dot.low) / 2 for dot in found.values()], higher)
-    shown = [dot for dot, inside in zip(found.values(), kept, strict=True) if inside]
-    low, high = min(dot.low for dot in shown), max(dot.high for dot in shown)
+    low, high, before = 0.0, 0.0, 0
+    while before < sum(kept):  # a row that the axis reaches anyway is at its place too, and may widen it
+        before = sum(kept)
+        low, high = _span([dot for dot, inside in zip(found.values(), kept, strict=True) if inside])
+        kept = [inside or low <= dot.mean <= high for dot, inside in zip(found.values(), kept, strict=True)]
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     axes.set_xlim(*ends([low], [high]))
@@ -116,6 +120,11 @@ def _draw(
         else:
             arrow(axes, place, dot, (low, high))
     return low, high
+
+
+def _span(shown: Sequence[Dot]) -> tuple[float, float]:
+    """Where the intervals of all begin and end."""
+    return min(dot.low for dot in shown), max(dot.high for dot in shown)
 
 
 def arrow(axes: Any, place: int, dot: Dot, span: tuple[float, float]) -> None:

@@ -64,6 +64,16 @@ def test_dots_are_the_records(runs: Runs, metric: str) -> None:
     assert mark.get_position() == (0, order.index("bias"))
 
 
+def test_a_far_row_that_lies_on_the_axis_anyway_is_drawn_at_its_place(runs: Runs) -> None:
+    """One row's interval is so wide that the axis reaches beyond chance, to whose far side an arrow would point."""
+    rows = [dict(row) for row in runs.records]
+    record(rows, "item-mean", "mae").update(high=1.7)
+    left = dots(rows, "mae", "bias").axes[0]
+    place = names_of(left).index("chance")
+    assert bars(left)[place][0] == pytest.approx(record(rows, "chance", "mae")["mean"])
+    assert [text.get_text() for text in left.texts] == []
+
+
 def test_dots_show_zero_shot(runs: Runs) -> None:
     left = dots(runs.records, "mae", "bias").axes[0]
     drawn = {line.get_ydata()[0]: line for line in left.lines if line.get_label() == "zero-shot"}
