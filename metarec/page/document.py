@@ -22,7 +22,7 @@ th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; border-b
 thead th { vertical-align: bottom; border-bottom: 2px solid #666; background: #fff; }
 th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
 tbody th { font-weight: 400; }
-.marked th, .marked td { background: #eef5fa; font-weight: 600; }
+.marked th, .marked td { background: #eef5fa; }
 figure { margin: 1.5rem 0; }
 figure img { display: block; width: 100%; min-width: 36rem; max-width: 46rem; height: auto; }
 figcaption { font-size: .85rem; color: #444; max-width: 46rem; }
