@@ -17,7 +17,8 @@ def test_no_data_no_weights_no_runs() -> None:
     for path in tracked():
         assert path.suffix not in {".ckpt", ".parquet", ".dat", ".data", ".zip", ".whl", ".wandb"}, path
         assert not {"runs", "wandb", "results", "lightning_logs"} & set(path.parts), path
-        assert path.stat().st_size < 200_000, path
+        made = path.parts[:2] in {("experiments", "tables"), ("experiments", "users")}  # generated, from results alone
+        assert path.stat().st_size < (400_000 if made else 200_000), path
 
 
 def test_modules_stay_small() -> None:
