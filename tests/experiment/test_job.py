@@ -57,7 +57,7 @@ def test_a_job_that_fails_leaves_no_record(jobs: list[Job], what: str, why: str,
 
 def test_results_of_an_earlier_run_are_gone_before_it_begins(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     mean = jobs[1]
-    for name in job.LEFT:
+    for name in (*job.LEFT, "config.yaml", "predictions.parquet"):
         mean.folder.mkdir(parents=True, exist_ok=True)
         (mean.folder / name).write_text("{}")
     left = []
