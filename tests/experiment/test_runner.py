@@ -162,7 +162,8 @@ def test_what_alone_is_too_large_is_refused(small: Path, tmp_path: Path) -> None
 def test_what_is_unknown_is_not_refused_for_what_others_took(small: Path, tmp_path: Path) -> None:
     plan, results, fake = experiment.load(small), tmp_path / "results", Fake()
     run(experiment.expand(plan, results, [0], ["plain"]), Fake())
-    assert run(experiment.expand(plan, results, [0], ["mean"]), fake, Limits(at_once=2, memory=1.5)) == {}
+    jobs = experiment.expand(plan, results, [0], ["plain", "mean"])
+    assert run(jobs, fake, Limits(at_once=2, memory=1.5)) == {}
     assert fake.events == ["+mean", "-mean"]
 
 
