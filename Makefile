@@ -10,7 +10,7 @@ SPEED := docs/speed
 DEMO := experiments/movielens-100k-user-cold.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table peers bench test test-all lint format clean
+.PHONY: help install demo table peers bench test test-all faults lint format clean
 
 help:  ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,6 +49,9 @@ test: $(READY)  ## the fast tests
 
 test-all: $(READY)  ## all tests: real training and several processes too
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+faults: $(READY)  ## inject every fault of tests/faults/catalogue.py, print the table into README.md (40 minutes)
+	$(BIN)/python -m pytest tests -m fault --faults-into=README.md
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .
