@@ -31,7 +31,7 @@ class ProgressBar(RichProgressBar):
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> Any:
         """What is shown, the last outer loss among it; logged for the bar, it would be read in every step."""
-        losses = getattr(pl_module, "losses", [])
+        losses = pl_module.epoch_log.losses  # type: ignore[union-attr]
         return super().get_metrics(trainer, pl_module) | ({"loss": round(float(losses[-1]), 4)} if losses else {})
 
     def on_train_batch_end(
@@ -44,7 +44,7 @@ class ProgressBar(RichProgressBar):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best weights as ``checkpoints/best.ckpt`` in the run folder, and the last as ``last.ckpt``.
+    """Keeps the best weights as ``checkpoints/best.ckpt`` in the run folder.
 
     Args:
         monitor: validation metric that decides.
@@ -52,12 +52,18 @@ class BestCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, monitor: str = "val/adapted/mae", mode: str = "min") -> None:
-        super().__init__(monitor=monitor, mode=mode, filename="best", save_last=True, enable_version_counter=False)
+        super().__init__(monitor=monitor, mode=mode, filename="best", enable_version_counter=False)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Put the checkpoints into the run folder, whichever logger is in use."""
         self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with what was best, in this run folder, to which it may have moved meanwhile."""
+        best = state_dict["best_model_path"]
+        own = {"dirpath": self.dirpath, "best_model_path": best and str(Path(self.dirpath or "") / Path(best).name)}
+        super().load_state_dict(state_dict | own)
 
 
 class LearningCurve(Callback):
@@ -69,9 +75,18 @@ class LearningCurve(Callback):
     def __init__(self) -> None:
         self._rows: list[learning.Row] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the rows that the weights have behind them: none at step 0."""
-        self._rows = [row for row in learning.read(_curve_of(trainer)) if row["step"] <= trainer.global_step]
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin anew, unless there is a checkpoint to go on from."""
+        if trainer.ckpt_path is None:
+            self._rows = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows that the weights have behind them."""
+        return {"rows": [dict(row) for row in self._rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._rows = state_dict["rows"]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add a row; every process reads the metrics, which may have to be gathered, and the first one writes."""
@@ -116,6 +131,10 @@ class AverageWeights(EMAWeightAveraging):
         own = dict(pl_module.named_modules())
         for name, module in self._average_model.module.named_modules():
             module._buffers = own[name]._buffers
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hand over the average, where training had ended before it was resumed."""
+        self._copy_average_to_current(pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let go of the average when the fit is over; the module holds it by then."""

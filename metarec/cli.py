@@ -23,8 +23,9 @@ from metarec.commands import (
     tasks,
     tune,
 )
-from metarec.errors import InputError
+from metarec.errors import InputError, LostProcessError
 from metarec.messages import explained
+from metarec.signals import Stopped
 
 TRAINING = {
     "fit": "train a model; --then_test=true also tests the best checkpoint, in the same run",
@@ -106,6 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(f"metarec: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except LostProcessError as error:
+        print(f"metarec: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except Stopped as stopped:
+        print(f"metarec: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

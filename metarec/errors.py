@@ -13,6 +13,10 @@ class DivergedError(InputError):
     """Training left the finite numbers: the settings are at fault, not the files."""
 
 
+class LostProcessError(Exception):
+    """One of several processes that train together has ended; the command line exits with status 1."""
+
+
 class LeakError(InputError):
     """Something that only a validation or test task may know could reach training."""
 

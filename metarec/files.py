@@ -43,6 +43,15 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What a JSON file of ours holds; nothing where it was damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_text(path: Path, content: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with replacing(path) as temporary:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
@@ -17,13 +18,15 @@ from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
 from metarec.data.tasks import TaskBatch
 from metarec.data.unseen import PARTS, parts
+from metarec.epoch_log import EpochLog
 from metarec.errors import DivergedError, InputError, at_least
+from metarec.finite import Guard, clip, require_finite, spread
 from metarec.judging import Columns, adapted, judged, seconds_alone
 from metarec.metrics.base import TaskMetric
 from metarec.metrics.collection import Feedback, as_modules, metrics_apart, require_negatives
 from metarec.metrics.named import all_metrics
 from metarec.nets.base import Net, Schema
-from metarec.optim import clip_norm, decay_groups, require_rows
+from metarec.optim import decay_groups, require_rows
 
 MODES = ("zero_shot", "adapted")
 """Every model is judged twice: as it is, and adapted to the support set."""
@@ -47,6 +50,7 @@ class MetaModule(LightningModule):
         more_metrics: further metrics by name, such as `ndcg_exp@10`, `ndcg_binary@5`, `precision_top5@5` (the five
             largest ratings are relevant) or `precision_values@5` (values of ratings are matched), see
             `metarec.metrics.named`.
+        may_skip: how many steps whose loss or gradient is not finite are skipped and counted; one more ends training.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class MetaModule(LightningModule):
         feedback: Feedback = "ratings",
         relevant: float = 4.0,
         more_metrics: Sequence[str] = (),
+        may_skip: int = 0,
     ) -> None:
         super().__init__()
         at_least(1, model__ndcg_at=ndcg_at)
@@ -78,7 +83,7 @@ class MetaModule(LightningModule):
         self.parts: dict[str, Tensor] = {}
         """By part of the query ratings that a test judges apart, which items belong to it, (items,)."""
         self.per_task: list[Columns] = []
-        self.losses: list[Tensor] = []
+        self.epoch_log, self.guard = EpochLog(), Guard(may_skip)
         self.begins_with: str | None = None
         """The checkpoint whose parameters the first step finds, where training goes on from some."""
         self.weights: dict[str, int] = {}
@@ -109,11 +114,13 @@ class MetaModule(LightningModule):
 
     def on_fit_end(self) -> None:
         """Note how long the last weights were trained."""
-        self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step}
+        self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step} | self._skipped
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the data and the split that the weights have seen."""
+        """Note the data and the split that the weights have seen, and what this epoch has shown."""
+        require_finite(checkpoint["state_dict"], self.global_step)
         checkpoint["metarec"] = provenance.seen(self._data())
+        checkpoint["epoch_log"] = self.epoch_log.state(self._of_all) | {"skipped": self.guard.skipped}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another net, or weights that may have been trained on this run's test users.
@@ -127,7 +134,11 @@ class MetaModule(LightningModule):
             raise InputError(f"the checkpoint does not fit the model ({min(odd)}, {len(odd)} in all); {SAME_CONFIG}")
         if self._trainer is not None and not provenance.may_judge(checkpoint.get("metarec"), self._data()):
             raise InputError(f"the checkpoint was trained on other data or another split; {SAME_CONFIG}")
-        self.weights = {"epochs": checkpoint["epoch"] + 1, "steps": checkpoint["global_step"]}
+        log = checkpoint["epoch_log"]
+        self.guard.skipped = log["skipped"]
+        self.weights = {"epochs": checkpoint["epoch"] + 1, "steps": checkpoint["global_step"]} | self._skipped
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self.epoch_log.load(log, self.global_rank, self.device)
 
     def _require_trained(self) -> None:
         """Refuse to judge initial weights."""
@@ -152,19 +163,8 @@ class MetaModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip as Lightning does, which refuses fused optimizers in mixed precision and sparse gradients."""
-        if not gradient_clip_val:
-            return
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-            if getattr(optimizer, "_step_supports_amp_scaling", False):
-                raise InputError(
-                    "precision 16-mixed: to clip, give --model.optimizer.init_args.fused=false or bf16-mixed"
-                )
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_algorithm in (None, "norm"):
-            clip_norm(self.parameters(), gradient_clip_val)
-        else:
-            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        """Refuse a gradient that is not finite; clip, see `metarec.finite.clip`."""
+        clip(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_start(self, batch: TaskBatch, batch_idx: int) -> None:
         """Make every random draw of this step a function of (seed, step)."""
@@ -180,19 +180,19 @@ class MetaModule(LightningModule):
         In between, nothing is handed to Lightning, whose bookkeeping takes as long as a tenth of a step.
         """
         loss = self.algorithm.loss(batch)
-        self.losses.append(loss.detach())
+        self.guard.note(batch)
+        self.epoch_log.losses.append(loss.detach())
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and (self.global_step + 1) % every == 0:
-            self.log("train/loss_step", loss.detach())
-            self.log_dict(
-                curves(self.algorithm, batch, self.feedback), on_step=True, on_epoch=True, batch_size=len(batch.task)
-            )
-        return loss
+            shown = curves(self.algorithm, batch, self.feedback)
+            self.epoch_log.add_curves(shown, len(batch.task))
+            self.log_dict({f"{name}_step": value for name, value in shown.items()} | {"train/loss_step": loss.detach()})
+        return spread(loss)
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean outer loss of the epoch."""
-        self.log("train/loss_epoch", torch.stack(self.losses).mean(), sync_dist=True)
-        self.losses.clear()
+        """Log the means of the epoch."""
+        self.log_dict(self.epoch_log.means(), sync_dist=True)
+        self.epoch_log.clear()
 
     def validation_step(self, batch: TaskBatch, batch_idx: int) -> None:
         """Judge validation tasks."""
@@ -279,6 +279,16 @@ class MetaModule(LightningModule):
             mode: [*metrics.values(), *(metric for metric in apart.values() if metric.part in self.parts)]
             for (mode, metrics), apart in both
         }
+
+    @property
+    def _skipped(self) -> dict[str, int]:
+        """How many steps were skipped, if any."""
+        return {"skipped_steps": self.guard.skipped} if self.guard.skipped else {}
+
+    def _of_all(self, own: Tensor) -> Tensor:
+        """What every process has, (processes, ...)."""
+        found: Any = self.all_gather(own)
+        return torch.as_tensor(found).reshape(-1, *own.shape)
 
     def _data(self) -> EpisodeDataModule:
         data: EpisodeDataModule = self.trainer.datamodule  # type: ignore[attr-defined]

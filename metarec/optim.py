@@ -141,15 +141,26 @@ def require_rows(module: nn.Module, optimizer: torch.optim.Optimizer, processes:
         raise InputError(f"sparse: true in {processes} processes; use one process, or sparse: false")
 
 
-def clip_norm(parameters: Iterable[nn.Parameter], most: float) -> None:
-    """Scale all gradients down to a total norm of `most`, in place; sparse ones too, which torch's own refuses."""
+def clip_norm(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
+    """Scale all gradients down to a total norm of `most`, in place; sparse ones too, which torch's own refuses.
+
+    Returns:
+        The total norm before, a scalar.
+    """
+    values = gradients(parameters)
+    total = torch.nn.utils.get_total_norm(values)
+    scale = (most / (total + 1e-6)).clamp(max=1.0)
+    for value in values:
+        value.mul_(scale)
+    return total
+
+
+def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """Gradients, those of sparse ones by the rows that they have; what is changed in them is changed in place."""
     values = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.coalesce()
         if parameter.grad is not None:
             values.append(parameter.grad.values() if parameter.grad.is_sparse else parameter.grad)
-    total = torch.nn.utils.get_total_norm(values)
-    scale = (most / (total + 1e-6)).clamp(max=1.0)
-    for value in values:
-        value.mul_(scale)
+    return values

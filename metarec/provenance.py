@@ -77,14 +77,17 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
             value.copy_(saved[f"algorithm.{name}"])
 
 
-def require_checkpoint(path: str | None) -> None:
+def require_checkpoint(path: str | None) -> dict[str, Any]:
     """Refuse weights that are missing or cannot be loaded safely.
+
+    Returns:
+        What the checkpoint holds; nothing, where there is no path.
 
     Raises:
         InputError: names the file and the cure.
     """
     if path is None:
-        return
+        return {}
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -93,3 +96,4 @@ def require_checkpoint(path: str | None) -> None:
         raise InputError(f"{path}: no checkpoint that can be loaded safely; give a .ckpt file of metarec") from error
     if not isinstance(content, dict) or "metarec" not in content:
         raise InputError(f"{path}: no checkpoint of metarec; give checkpoints/best.ckpt of a run folder")
+    return content

@@ -32,14 +32,26 @@ class RunFolder(Callback):
         self.seconds: dict[str, float] = {}
         self._started = 0.0
         self._commit = commit()  # now: files may change while a run goes on
+        self._commits = [self._commit]
+        self._before: dict[str, Any] = {}
         self._predictions: list[Columns] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; results of an earlier run in this folder are not of these weights."""
-        self._started = time.perf_counter()
+        before = self._before if trainer.ckpt_path is not None else {}
+        self._commits = list(dict.fromkeys([*before.get("commits", []), self._commit]))
+        self._started = time.perf_counter() - before.get("fit_seconds", 0.0)
         if trainer.is_global_zero:
             for name in RESULTS:
                 (Path(trainer.default_root_dir) / name).unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """How long the fit has taken so far, and of which commits, oldest first."""
+        return {"fit_seconds": time.perf_counter() - self._started, "commits": self._commits}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what a checkpoint says for a fit that goes on from it."""
+        self._before = state_dict
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -98,6 +110,7 @@ class RunFolder(Callback):
             "metarec": __version__,
             "torch": torch.__version__,
             "commit": self._commit,
+            "commits": self._commits,
             "data": {"name": data.ratings.name, "source": data.ratings.source, "digest": data.ratings.digest},
             "split": {"digest": data.split.digest, "left_out": data.split.left_out, "unseen": data.split.unseen},
             "unseen_values": unseen_values(data.ratings, data.split.known, data.split.test),

@@ -1,69 +1,30 @@
 """The commands that train and judge: a LightningCLI with layered plain YAML."""
 
-import itertools
 import logging
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 import yaml
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from metarec.callbacks import LearningCurve, ProgressBar
-from metarec.data import shared
+from metarec.configuration import Parser, SaveConfig, check_layers
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
-from metarec.errors import InputError, at_least
-from metarec.files import read_yaml, write_text
-from metarec.messages import explained
+from metarec.errors import InputError, LostProcessError, at_least
 from metarec.module import MetaModule
+from metarec.processes import lost_process
 from metarec.provenance import require_checkpoint, start_from
+from metarec.resuming import Recorded, last_checkpoint, require_same, settings_of
 from metarec.run_folder import RunFolder
+from metarec.saving import KeepLast, WholeFiles
 from metarec.tracking.callback import Track
-from metarec.tracking.logger import join_runs, runs, wandb_loggers
-
-
-class Parser(LightningArgumentParser):
-    """Says what is wrong in one line, with the nearest right name, and exits with status 2."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print one line and exit with status 2."""
-        print(f"metarec: error: {explained(message, self)}", file=sys.stderr)
-        sys.exit(2)
-
-    def instantiate(self, namespace: Namespace, *given: Any, **options: Any) -> Namespace:
-        """Make the classes of a configuration; a data set that is at hand is not read again, see `shared`."""
-        data = namespace.get("data.ratings")
-        if isinstance(data, Namespace) and (name := shared.name_of(data.as_dict())):
-            namespace = namespace.clone()
-            spec = {"class_path": shared.KEPT, "init_args": Namespace({"name": name})}  # type: ignore[no-untyped-call]
-            namespace["data.ratings"] = Namespace(spec)  # type: ignore[no-untyped-call]
-        made: Namespace = super().instantiate(namespace, *given, **options)
-        return made
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes the whole configuration to ``config.yaml`` in the run folder, for any command, and to W&B.
-
-    The configuration of a fit stays when its weights are judged later in the same folder.
-    """
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save the configuration; called once, on the first process."""
-        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        names = ["seed_everything", "trainer", "model", "data", "ckpt_path"]
-        names += ["start_from"] if config["start_from"] else []
-        config = {name: config[name] for name in names}
-        path = Path(trainer.default_root_dir) / "config.yaml"
-        if stage == "fit" or not path.exists():
-            write_text(path, yaml.safe_dump(config, sort_keys=False))
-        for run in runs(trainer):
-            run.config.update(config, allow_val_change=True)
+from metarec.tracking.logger import join_runs, wandb_loggers
 
 
 class MetarecCLI(LightningCLI):
@@ -99,14 +60,36 @@ class MetarecCLI(LightningCLI):
             default=None,
             help="fit: begin with the weights of this .ckpt file of an earlier time, see metarec.data.periods.Period",
         )
+        parser.add_argument(
+            "--resume",
+            type=bool,
+            default=False,
+            help="fit: go on from checkpoints/last.ckpt of the run folder, if it is there",
+        )
+        parser.add_argument(
+            "--allow_changes",
+            type=bool,
+            default=False,
+            help="fit: go on from a checkpoint with other settings than its",
+        )
+        parser.add_argument(
+            "--save_minutes",
+            type=float,
+            default=10.0,
+            help="fit: minutes between two saves of checkpoints/last.ckpt; a signal saves it, too",
+        )
 
     def before_instantiate_classes(self) -> None:
         """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
-        require_checkpoint(config.ckpt_path)
-        if self.subcommand == "fit" and config.ckpt_path is None:
-            require_checkpoint(config.start_from)
         folder = config.trainer.default_root_dir or "."
+        if self.subcommand == "fit" and config.resume:
+            config.ckpt_path = last_checkpoint(Path(folder), config.ckpt_path)
+        content = require_checkpoint(config.ckpt_path)
+        if self.subcommand == "fit" and content:
+            require_same(config.ckpt_path, content, settings_of(self._plain()), config.allow_changes)
+        elif self.subcommand == "fit":
+            require_checkpoint(config.start_from)
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
@@ -117,18 +100,34 @@ class MetarecCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
         config = self._get(self.config_init, "trainer")
-        callbacks = [*(config["callbacks"] or []), *self.writers()]
+        own = config["callbacks"] or []
+        callbacks = [*self.keepers(), *(own if isinstance(own, list) else [own]), *self.writers()]
         at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         try:
-            trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
+            plugins = config["plugins"] or []
+            plugins = [*(plugins if isinstance(plugins, list) else [plugins]), WholeFiles()]
+            trainer = super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **kwargs)
         except (ValueError, TypeError) as error:  # what Lightning raises for values that it cannot use
             raise InputError(f"trainer: {' '.join(str(error).split())}") from error
         if wandb_loggers(trainer):
-            config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self.subcommand]
+            config = self._plain()
             join_runs(trainer, {name: config[name] for name in ("seed_everything", "model", "data")})
         return trainer
+
+    def keepers(self) -> list[Callback]:
+        """What saves the state of a fit; before all others, so that it saves what no callback of a step has changed."""
+        if self.subcommand != "fit":
+            return []
+        checkpoints = self._get(self.config, "trainer")["enable_checkpointing"] is not False
+        minutes = self._get(self.config, "save_minutes") if checkpoints else None
+        return [KeepLast(minutes), Recorded(settings_of(self._plain()))]
+
+    def _plain(self) -> dict[str, Any]:
+        """The configuration of the command as plain values."""
+        found: dict[str, Any] = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))[self.subcommand]
+        return found
 
     def before_fit(self) -> None:
         """Take over the weights that training is to go on from, unless a killed run is resumed."""
@@ -175,35 +174,6 @@ class ParseOnly(MetarecCLI):
         """Run nothing."""
 
 
-def _layers(arguments: list[str]) -> list[Path]:
-    """The configuration files that a command line names."""
-    after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
-    joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
-    return [Path(name) for name in after + joined]
-
-
-def check_layers(arguments: list[str]) -> None:
-    """Refuse layers of configuration that are none; see `_check_layer`.
-
-    Args:
-        arguments: the command line that names them.
-    """
-    for layer in _layers(arguments):
-        _check_layer(layer)
-
-
-def _check_layer(path: Path) -> None:
-    """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
-
-    Raises:
-        InputError: it is missing, is no YAML, or holds a plain value where a component has its keys.
-    """
-    content = read_yaml(path, "seed_everything, trainer, model, data")
-    for name in ("trainer", "model", "data"):
-        if name in content and not isinstance(content[name], dict):
-            raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")
-
-
 def _make_folder(folder: str) -> None:
     """Make the run folder.
 
@@ -246,6 +216,8 @@ def run(arguments: list[str], callbacks: Sequence[Callback] = (), kind: type[Met
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
     except RuntimeError as error:  # what Lightning says of callbacks that cannot work
+        if lost_process(error):
+            raise LostProcessError("a process that trains with this one has ended, so this one ends too") from error
         if not str(error).startswith(("Early stopping conditioned", "Found more than one stateful callback")):
             raise
         raise InputError(f"trainer.callbacks: {' '.join(str(error).split())}") from error

@@ -9,6 +9,7 @@ from metarec.callbacks import BestCheckpoint, LearningCurve
 from metarec.data.ratings import Ratings
 from metarec.learning import LEARNING, read, write
 from metarec.run_folder import RunFolder
+from metarec.saving import KeepLast
 from tests.test_module import data_of, module_of, trainer_of
 
 
@@ -26,7 +27,7 @@ class Noted(Callback):
 def fitted(ratings: Ratings, folder: Path, epochs: int, ckpt: Path | None = None, **options: object) -> list[dict]:
     """Fit, then judge on the same trainer, which must add nothing; the rows of the curve."""
     noted = Noted()
-    callbacks = [RunFolder(), LearningCurve(), BestCheckpoint(), noted]
+    callbacks = [KeepLast(), RunFolder(), LearningCurve(), BestCheckpoint(), noted]
     trainer = trainer_of(folder, max_epochs=epochs, callbacks=callbacks, **options)
     module, data = module_of(ratings), data_of(ratings)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)

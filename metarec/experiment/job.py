@@ -9,13 +9,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from metarec.experiment.plan import Job
-from metarec.files import RESULTS, write_json
+from metarec.files import RESULTS, read_json, write_json
 
 LOG = "job.log"
 LEFT = ("job.json", "config.yaml", *RESULTS)
@@ -29,6 +29,9 @@ DIED = 71
 
 PAUSE = 0.05
 """Seconds between looks at a process that runs."""
+
+BEGUN = "begun.json"
+"""Which job a folder's checkpoints are of, from when it begins until other settings begin in the folder."""
 
 NOTHING = 70
 """Exit code: the command ended well, and left no results."""
@@ -120,10 +123,10 @@ def last_of(error: BaseException) -> str:
 
 
 def redirect(path: Path) -> None:
-    """Send all further output of this process, and of those it starts, to a file."""
+    """Send all further output of this process, and of those it starts, to the end of a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with path.open("wb") as file:
+    with path.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 
@@ -143,7 +146,7 @@ def _recorded(task: Task, run: Callable[[Task, Path], int]) -> int:
             for name in LEFT:
                 (folder / name).unlink(missing_ok=True)
             started = time.perf_counter()
-            code = run(task, folder / LOG)
+            code = run(_begun(task, folder), folder / LOG)
             if code == 0 and not (folder / "metrics.json").exists():
                 return NOTHING
             if code == 0:
@@ -152,6 +155,22 @@ def _recorded(task: Task, run: Callable[[Task, Path], int]) -> int:
             return code
     except Timeout:
         return LOCKED
+
+
+def _begun(task: Task, folder: Path) -> Task:
+    """The task; one that had begun before, and was cut off, goes on from its last checkpoint and in its log.
+
+    Args:
+        task: a task whose folder is held.
+        folder: its folder.
+    """
+    begun = folder / BEGUN
+    if task.command[:1] == ["fit"] and begun.exists() and read_json(begun).get("digest") == task.digest:
+        return replace(task, command=[*task.command, "--resume=true"])
+    for name in (LOG, "checkpoints/last.ckpt"):
+        (folder / name).unlink(missing_ok=True)
+    write_json(begun, {"digest": task.digest})
+    return task
 
 
 def _here(task: Task, log: Path) -> int:
@@ -178,7 +197,7 @@ def _there(task: Task, log: Path) -> int:
     """Run the plain command; whatever ends the wait for it, ends it too."""
     command = [sys.executable, "-m", task.module, *task.command]
     environment: Mapping[str, str] = {**os.environ, **task.environment}
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=task.directory,

@@ -115,7 +115,7 @@ def foot(runs: Runs, rows: Sequence[Row]) -> str:
 
 def _commits(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
     """The commits that runs were made at, shortened; + stands for changes that were not committed."""
-    found = sorted({summary.get("commit") or "" for summary in summaries})
+    found = sorted({one or "" for summary in summaries for one in summary.get("commits", [summary.get("commit")])})
     return [f"{commit[:10]}{'+' * commit.endswith('+')}" or "not recorded" for commit in found]
 
 

@@ -118,14 +118,15 @@ class Track(Callback):
 
     def _check_losses(self, trainer: Trainer, module: Any) -> None:
         """Alert if a loss since the last look is not finite."""
-        losses = module.losses[self._checked :]
+        losses, begin = module.epoch_log.losses[self._checked :], self._checked
         if not losses or not runs(trainer):
             return
-        self._checked = len(module.losses)
+        self._checked += len(losses)
         odd = (~torch.stack(losses).isfinite()).nonzero()
         if len(odd):
-            step = trainer.global_step - len(losses) + 1 + int(odd[0])
-            self._alert(trainer, "loss not finite", f"outer loss {float(losses[int(odd[0])])} at step {step}")
+            which = begin + int(odd[0])
+            what = f"outer loss {float(module.epoch_log.losses[which])} in batch {which + 1} of an epoch"
+            self._alert(trainer, "loss not finite", what)
 
     def _alert(self, trainer: Trainer, title: str, what: str) -> None:
         """Send an alert, once of each title."""

@@ -63,7 +63,7 @@ def test_results_of_an_earlier_run_are_gone_before_it_begins(jobs: list[Job], mo
     left = []
     monkeypatch.setattr(job, "_there", lambda task, log: left.extend(file.name for file in task.folder.iterdir()) or 1)
     in_subprocess(asked(mean))
-    assert set(left) == {".lock"}
+    assert set(left) == {".lock", job.BEGUN}
 
 
 def test_a_folder_is_one_processes(jobs: list[Job]) -> None:

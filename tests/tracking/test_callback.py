@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -104,23 +105,30 @@ def test_histograms_of_learned_rates_once_an_epoch(tracked: Tracked) -> None:
     assert means == pytest.approx(sorted(float(rate.mean()) for rate in learned), abs=1e-6)
 
 
-class Spoil(Callback):
-    """Puts something that is not finite into a gradient before a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
+class SpoilGradient(Callback):
+    """Puts something that is not finite into the gradient of the second step."""
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step == self.step:
+        if trainer.global_step == 1:
             gradient = next(parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None)
             gradient.fill_(float("nan"))
 
 
+class SpoilLoss(Callback):
+    """Makes the loss of the second step infinite."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        loss = type(pl_module.algorithm).loss
+        times = torch.inf if trainer.global_step == 1 else 1.0
+        pl_module.algorithm.loss = lambda batch: times * loss(pl_module.algorithm, batch)
+
+
 @pytest.mark.parametrize("every", [1, 50])
-def test_alerts_before_the_error(every: int, ratings: Ratings, tmp_path: Path) -> None:
-    """Losses are looked at on logging steps, and where there was none since, before training ends."""
+@pytest.mark.parametrize("spoil", [SpoilGradient, SpoilLoss])
+def test_alerts_before_the_error(spoil: type[Callback], every: int, ratings: Ratings, tmp_path: Path) -> None:
+    """A gradient is looked at on logging steps, losses before training ends as well."""
     finish()
-    callbacks = [Spoil(1), RunFolder(), BestCheckpoint(), Track()]
+    callbacks = [spoil(), RunFolder(), BestCheckpoint(), Track()]
     trainer = trainer_of(tmp_path, callbacks=callbacks, logger=wandb_logger(), max_epochs=3, log_every_n_steps=every)
     join_runs(trainer, {})
     with pytest.raises(DivergedError):
@@ -128,9 +136,10 @@ def test_alerts_before_the_error(every: int, ratings: Ratings, tmp_path: Path) -
     finish()
     [found] = read(tmp_path)
     alerts = {alert.title.removeprefix("metarec: "): alert.text for alert in found.alerts}
-    assert list(alerts) == ["gradient not finite"] * (every == 1) + ["loss not finite", "training diverged"]
+    losses = ["loss not finite"] * (spoil is SpoilLoss)
+    assert list(alerts) == ["gradient not finite"] * (every == 1) + losses + ["training diverged"]
     assert {alert.level for alert in found.alerts} == {"ERROR"}
     assert "before step 2" in alerts.get("gradient not finite", "before step 2")
-    assert "outer loss nan at step 3" in alerts["loss not finite"]
-    assert "validation users are not finite" in alerts["training diverged"]
-    assert str(tmp_path) in alerts["loss not finite"]
+    assert "outer loss inf in batch 2 of" in alerts.get("loss not finite", "outer loss inf in batch 2 of")
+    assert "step 2 is not finite and was not taken" in alerts["training diverged"]
+    assert str(tmp_path) in alerts["training diverged"]

@@ -1,0 +1,85 @@
+"""The configuration of a training command: its layers of YAML, its parser, and the copy in the run folder."""
+
+import itertools
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+
+from metarec.data import shared
+from metarec.errors import InputError
+from metarec.files import read_yaml, write_text
+from metarec.messages import explained
+from metarec.tracking.logger import runs
+
+
+class Parser(LightningArgumentParser):
+    """Says what is wrong in one line, with the nearest right name, and exits with status 2."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print one line and exit with status 2."""
+        print(f"metarec: error: {explained(message, self)}", file=sys.stderr)
+        sys.exit(2)
+
+    def instantiate(self, namespace: Namespace, *given: Any, **options: Any) -> Namespace:
+        """Make the classes of a configuration; a data set that is at hand is not read again, see `shared`."""
+        data = namespace.get("data.ratings")
+        if isinstance(data, Namespace) and (name := shared.name_of(data.as_dict())):
+            namespace = namespace.clone()
+            spec = {"class_path": shared.KEPT, "init_args": Namespace({"name": name})}  # type: ignore[no-untyped-call]
+            namespace["data.ratings"] = Namespace(spec)  # type: ignore[no-untyped-call]
+        made: Namespace = super().instantiate(namespace, *given, **options)
+        return made
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration to ``config.yaml`` in the run folder, for any command, and to W&B.
+
+    The configuration of a fit stays when its weights are judged later in the same folder.
+    """
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the configuration; called once, on the first process."""
+        config = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        config["ckpt_path"] = None if config["resume"] else config["ckpt_path"]
+        names = ["seed_everything", "trainer", "model", "data", "ckpt_path"]
+        names += ["start_from"] if config["start_from"] else []
+        config = {name: config[name] for name in names}
+        path = Path(trainer.default_root_dir) / "config.yaml"
+        if stage == "fit" or not path.exists():
+            write_text(path, yaml.safe_dump(config, sort_keys=False))
+        for run in runs(trainer):
+            run.config.update(config, allow_val_change=True)
+
+
+def _layers(arguments: list[str]) -> list[Path]:
+    """The configuration files that a command line names."""
+    after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
+    joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
+    return [Path(name) for name in after + joined]
+
+
+def check_layers(arguments: list[str]) -> None:
+    """Refuse layers of configuration that are none; see `_check_layer`.
+
+    Args:
+        arguments: the command line that names them.
+    """
+    for layer in _layers(arguments):
+        _check_layer(layer)
+
+
+def _check_layer(path: Path) -> None:
+    """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
+
+    Raises:
+        InputError: it is missing, is no YAML, or holds a plain value where a component has its keys.
+    """
+    content = read_yaml(path, "seed_everything, trainer, model, data")
+    for name in ("trainer", "model", "data"):
+        if name in content and not isinstance(content[name], dict):
+            raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")
