@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from metarec.callbacks import LearningCurve
 from metarec.data.ratings import Ratings
+from metarec.epoch_log import EpochLog
+from metarec.saving import KeepLast
 from tests.faults.killed import MOMENTS, SETTINGS, killed_everywhere
 
 Record = Callable[[str, object], None]
@@ -21,7 +24,33 @@ def test_killed_once_at_each_moment(moment: str, ratings: Ratings, tmp_path: Pat
     assert odd == []
 
 
+@pytest.mark.fault("killed")
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_killed_once_in_each_setting(setting: str, ratings: Ratings, tmp_path: Path, record_property: Record) -> None:
+    count, odd = killed_everywhere(ratings, tmp_path, SETTINGS[setting], MOMENTS[0], lambda count: [2 * count // 3])
+    record_property("injected", count)
+    assert odd == []
+
+
+@pytest.mark.fault("killed")
+@pytest.mark.parametrize("left_out", ["epoch_log", "metrics", "rows"])
+def test_what_is_not_restored_is_seen(
+    left_out: str, ratings: Ratings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison sees each part of the state that a checkpoint could lack."""
+    if left_out == "epoch_log":
+        monkeypatch.setattr(EpochLog, "load", lambda *_: None)
+    elif left_out == "metrics":
+        monkeypatch.setattr(KeepLast, "load_state_dict", lambda *_: None)
+    else:
+        monkeypatch.setattr(LearningCurve, "load_state_dict", lambda *_: None)
+    setting = SETTINGS["plain" if left_out == "rows" else "every second epoch"]
+    _, odd = killed_everywhere(ratings, tmp_path, setting, MOMENTS[0], lambda count: [count - 1])
+    assert odd
+
+
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.fault("killed")
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("moment", MOMENTS)
