@@ -11,9 +11,10 @@ from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.unseen import PARTS
+from metarec.layers import check_layers
 from metarec.metrics.collection import metrics_apart
 from metarec.metrics.named import all_metrics
-from metarec.training import Parser, check_layers
+from metarec.training import Parser
 
 
 def data_of(arguments: list[str]) -> EpisodeDataModule:

@@ -1,6 +1,5 @@
 """The commands that train and judge: a LightningCLI with layered plain YAML."""
 
-import itertools
 import logging
 import sys
 import warnings
@@ -14,18 +13,21 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from metarec import checkpoint
 from metarec.callbacks import LearningCurve, ProgressBar
 from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
-from metarec.files import read_yaml, write_text
+from metarec.files import write_text
+from metarec.layers import check_layers
 from metarec.messages import explained
-from metarec.module import MetaModule
-from metarec.provenance import require_checkpoint, start_from
+from metarec.module import SAME_CONFIG, MetaModule
+from metarec.provenance import start_from
 from metarec.run_folder import RunFolder
 from metarec.tracking.callback import Track
 from metarec.tracking.logger import join_runs, runs, wandb_loggers
+from metarec.training_state import restoring, resumable
 
 
 class Parser(LightningArgumentParser):
@@ -70,11 +72,13 @@ class MetarecCLI(LightningCLI):
     """LightningCLI with metarec's links between data, model and seed.
 
     Attributes:
+        weights: what the checkpoint that was given holds, until there is a model for it.
         module: the LightningModule.
         data: the LightningDataModule.
         trainer_kind: the Trainer, whose methods are the commands.
     """
 
+    weights: checkpoint.Content | None
     module: ClassVar[type[MetaModule]] = MetaModule
     data: ClassVar[type[EpisodeDataModule]] = EpisodeDataModule
     trainer_kind: ClassVar[type[Trainer]] = Trainer
@@ -103,9 +107,13 @@ class MetarecCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Check the weights; make the run folder, and keep the loggers' files in it."""
         config = self.config[self.subcommand]
-        require_checkpoint(config.ckpt_path)
-        if self.subcommand == "fit" and config.ckpt_path is None:
-            require_checkpoint(config.start_from)
+        self.weights = None
+        if config.ckpt_path is not None:
+            self.weights = checkpoint.read(config.ckpt_path)
+            if self.subcommand == "fit":
+                resumable(self.weights, config.ckpt_path)
+        elif self.subcommand == "fit" and config.start_from is not None:
+            checkpoint.read(config.start_from)
         folder = config.trainer.default_root_dir or "."
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
@@ -113,6 +121,14 @@ class MetarecCLI(LightningCLI):
             arguments = getattr(logger, "init_args", None)
             if arguments is not None and arguments.get("save_dir") == ".":
                 arguments.save_dir = folder
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; refuse weights that do not fit the model, before anything runs."""
+        super().instantiate_classes()
+        if self.weights is not None:
+            path, own = self._get(self.config, "ckpt_path"), self.model.named_parameters()
+            checkpoint.require_weights(self.weights["state_dict"], own, path, SAME_CONFIG)
+            self.weights = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
@@ -142,6 +158,11 @@ class MetarecCLI(LightningCLI):
         if self._get(self.config, "then_test"):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None, verbose=False)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a state of training that cannot be taken over is one line."""
+        with restoring(self.trainer):
+            super()._run_subcommand(subcommand)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments given, whatever the process itself was called with."""
@@ -173,35 +194,6 @@ class ParseOnly(MetarecCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run nothing."""
-
-
-def _layers(arguments: list[str]) -> list[Path]:
-    """The configuration files that a command line names."""
-    after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
-    joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
-    return [Path(name) for name in after + joined]
-
-
-def check_layers(arguments: list[str]) -> None:
-    """Refuse layers of configuration that are none; see `_check_layer`.
-
-    Args:
-        arguments: the command line that names them.
-    """
-    for layer in _layers(arguments):
-        _check_layer(layer)
-
-
-def _check_layer(path: Path) -> None:
-    """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
-
-    Raises:
-        InputError: it is missing, is no YAML, or holds a plain value where a component has its keys.
-    """
-    content = read_yaml(path, "seed_everything, trainer, model, data")
-    for name in ("trainer", "model", "data"):
-        if name in content and not isinstance(content[name], dict):
-            raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")
 
 
 def _make_folder(folder: str) -> None:
