@@ -31,8 +31,10 @@ class ProgressBar(RichProgressBar):
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> Any:
         """What is shown, the last outer loss among it; logged for the bar, it would be read in every step."""
-        losses = pl_module.epoch_log.losses  # type: ignore[union-attr]
-        return super().get_metrics(trainer, pl_module) | ({"loss": round(float(losses[-1]), 4)} if losses else {})
+        log: Any = pl_module.epoch_log
+        return super().get_metrics(trainer, pl_module) | (
+            {"loss": round(float(log.losses[-1]), 4)} if log.losses else {}
+        )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

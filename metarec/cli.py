@@ -22,6 +22,7 @@ from metarec.commands import (
     table,
     tasks,
     tune,
+    weights,
 )
 from metarec.errors import InputError, LostProcessError
 from metarec.messages import explained
@@ -65,6 +66,8 @@ examples:
       build the experiment's Weights & Biases workspace and report, as JSON
   metarec sync experiments/movielens-100k-user-cold.yaml
       upload its offline runs, where there is an account
+  metarec export runs/latest/checkpoints/best.ckpt --into weights.safetensors
+      write weights in a format that others read too; `metarec import` makes a checkpoint of it again
   metarec methods
       list the methods: kind, order, what adapts, source, settings
   metarec bench --quick
@@ -128,6 +131,23 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, plot, report, curves, periods, gaps, dashboard, sync, methods, bench):
+    plain = (
+        data,
+        tasks,
+        run,
+        tune,
+        table,
+        plot,
+        report,
+        curves,
+        periods,
+        gaps,
+        dashboard,
+        sync,
+        weights,
+        methods,
+        bench,
+    )
+    for module in plain:
         module.add(commands)
     return parser

@@ -1,6 +1,5 @@
 """The configuration of a training command: its layers of YAML, its parser, and the copy in the run folder."""
 
-import itertools
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,8 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from metarec.data import shared
-from metarec.errors import InputError
-from metarec.files import read_yaml, write_text
+from metarec.files import write_text
 from metarec.messages import explained
 from metarec.tracking.logger import runs
 
@@ -54,32 +52,3 @@ class SaveConfig(SaveConfigCallback):
             write_text(path, yaml.safe_dump(config, sort_keys=False))
         for run in runs(trainer):
             run.config.update(config, allow_val_change=True)
-
-
-def _layers(arguments: list[str]) -> list[Path]:
-    """The configuration files that a command line names."""
-    after = [value for flag, value in itertools.pairwise(arguments) if flag in ("-c", "--config")]
-    joined = [value.split("=", 1)[1] for value in arguments if value.startswith(("-c=", "--config="))]
-    return [Path(name) for name in after + joined]
-
-
-def check_layers(arguments: list[str]) -> None:
-    """Refuse layers of configuration that are none; see `_check_layer`.
-
-    Args:
-        arguments: the command line that names them.
-    """
-    for layer in _layers(arguments):
-        _check_layer(layer)
-
-
-def _check_layer(path: Path) -> None:
-    """Refuse a layer that is no YAML of ours, naming the file, which jsonargparse would not.
-
-    Raises:
-        InputError: it is missing, is no YAML, or holds a plain value where a component has its keys.
-    """
-    content = read_yaml(path, "seed_everything, trainer, model, data")
-    for name in ("trainer", "model", "data"):
-        if name in content and not isinstance(content[name], dict):
-            raise InputError(f"{path}: {name} is {content[name]!r}; give it keys, such as those in configs/")

@@ -7,11 +7,12 @@ from jsonargparse import set_parsing_settings
 from threadpoolctl import threadpool_limits
 
 from metarec.catalogue import FullCatalogue, names, names_of_runs
-from metarec.configuration import Parser, check_layers
+from metarec.configuration import Parser
 from metarec.data import shared
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.data.unseen import PARTS
+from metarec.layers import check_layers
 from metarec.metrics.collection import metrics_apart
 from metarec.metrics.named import all_metrics
 

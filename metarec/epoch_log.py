@@ -1,13 +1,11 @@
 """What training has shown since its epoch began, so that a run resumed inside the epoch logs the same means."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule
 from torch import Tensor
-
-Gather = Callable[[Tensor], Tensor]
-"""Makes (processes, ...) of each process's tensor."""
 
 
 class EpochLog:
@@ -47,16 +45,14 @@ class EpochLog:
         self.losses.clear()
         self._curves.clear()
 
-    def state(self, gather: Gather) -> dict[str, Any]:
+    def state(self, module: LightningModule) -> dict[str, Any]:
         """What a checkpoint keeps: of every process, the losses (processes, batches) and curves (processes, ...).
 
         Args:
-            gather: stacks what each process has.
+            module: what is trained, which knows the other processes.
         """
-        empty = torch.zeros(0)
-        losses = gather(torch.stack(self.losses)) if self.losses else empty
-        curves = gather(torch.stack(self._curves)) if self._curves else empty
-        return {"losses": losses.cpu(), "curves": curves.cpu(), "names": self._names}
+        losses, curves = (_of_all(module, rows) for rows in (self.losses, self._curves))
+        return {"losses": losses, "curves": curves, "names": self._names}
 
     def load(self, state: Mapping[str, Any], rank: int, device: torch.device) -> None:
         """Go on from a checkpoint.
@@ -68,6 +64,29 @@ class EpochLog:
         """
         self._names = list(state["names"])
         self.losses, self._curves = (_rows_of(state[name].to(device), rank) for name in ("losses", "curves"))
+
+
+def faults(state: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with a state that a checkpoint holds, in words."""
+    names, curves, losses = (state.get(name) for name in ("names", "curves", "losses"))
+    if not isinstance(losses, Tensor) or not (losses.ndim == 2 or not losses.numel()):
+        yield "its losses of the epoch are none"
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        yield "its names of curves are none"
+    elif not isinstance(curves, Tensor) or (curves.numel() and curves.shape[2:] != (len(names) + 1,)):
+        yield "its curves of the epoch are none"
+    skipped = state.get("skipped")
+    if not isinstance(skipped, int) or skipped < 0:
+        yield "its count of skipped steps is none"
+
+
+def _of_all(module: LightningModule, rows: list[Tensor]) -> Tensor:
+    """What all processes have, (processes, rows, ...), on the CPU; empty, where there is nothing."""
+    if not rows:
+        return torch.zeros(0)
+    own = torch.stack(rows)
+    found: Any = module.all_gather(own)
+    return torch.as_tensor(found).reshape(-1, *own.shape).cpu()
 
 
 def _rows_of(stacked: Tensor, rank: int) -> list[Tensor]:

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +38,32 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_regular(path: str | Path, wanted: str) -> None:
+    """Refuse what is no regular file with content: an address, a folder, a pipe, a device; nothing is opened.
+
+    Args:
+        path: the file.
+        wanted: what it should be, such as "a .ckpt file", for the message.
+
+    Raises:
+        InputError: names the file and the cure.
+    """
+    if not str(path):
+        raise InputError(f"the name of a file is empty; give {wanted}")
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a Path would shorten an address
+    except (OSError, ValueError) as error:
+        if re.match(r"[A-Za-z][\w+.-]+:", str(path)):
+            raise InputError(f"{path}: is an address; download it, and give {wanted}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read ({reason}); give {wanted}") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise InputError(f"{path}: cannot be read (it is {kind}); give {wanted}")
+    if not found.st_size:
+        raise InputError(f"{path}: is empty; give {wanted}")
 
 
 def write_json(path: Path, content: Any) -> None:

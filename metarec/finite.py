@@ -34,6 +34,11 @@ class Guard:
         self.may_skip, self.skipped = may_skip, 0
         self._batches: list[TaskBatch] = []
 
+    @property
+    def counted(self) -> dict[str, int]:
+        """How many steps were skipped, if any, as a run tells it."""
+        return {"skipped_steps": self.skipped} if self.skipped else {}
+
     def note(self, batch: TaskBatch) -> None:
         """Keep a batch until its step."""
         self._batches.append(batch)

@@ -1,18 +1,19 @@
 """MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from metarec import provenance
+from metarec import provenance, training_state
 from metarec.algorithms.base import Algorithm
 from metarec.audit import prepare
+from metarec.checkpoint import FORMAT, UNNAMED, checked, epochs_begun, loading, require_same
 from metarec.curves import curves
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.episodes import mixed_seed
@@ -86,8 +87,18 @@ class MetaModule(LightningModule):
         self.epoch_log, self.guard = EpochLog(), Guard(may_skip)
         self.begins_with: str | None = None
         """The checkpoint whose parameters the first step finds, where training goes on from some."""
+        self.resumes_with: list[Any] | None = None
+        """States of the optimizers that a fit goes on with, until they are loaded."""
         self.weights: dict[str, int] = {}
         """Epochs and steps that made the weights; empty: they are initial ones."""
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, *given: Any, **options: Any
+    ) -> Self:
+        """The module of a checkpoint that `metarec.checkpoint.read` does not refuse; options are Lightning's."""
+        with loading(checkpoint_path):
+            return super().load_from_checkpoint(checkpoint_path, *given, **{**options, "weights_only": True})
 
     def setup(self, stage: str) -> None:
         """Hand the training tasks, and nothing else, to the algorithm; before a fit, make sure that it is so.
@@ -102,7 +113,9 @@ class MetaModule(LightningModule):
         prepare(self.algorithm, data, stage)
 
     def on_fit_start(self) -> None:
-        """Refuse to train what has no parameters."""
+        """Refuse to train what has no parameters, or to go on with states of another optimizer."""
+        training_state.require_states(self.resumes_with, self.trainer, self.make_optimizer)
+        self.resumes_with = None
         if not any(parameter.requires_grad for parameter in self.algorithm.parameters()):
             raise InputError(f"{type(self.algorithm).__name__} has nothing to train; use `metarec test`")
         self.weights = {"epochs": 0, "steps": 0}
@@ -114,31 +127,29 @@ class MetaModule(LightningModule):
 
     def on_fit_end(self) -> None:
         """Note how long the last weights were trained."""
-        self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step} | self._skipped
+        self.weights = {"epochs": self.trainer.current_epoch, "steps": self.trainer.global_step} | self.guard.counted
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the data and the split that the weights have seen, and what this epoch has shown."""
+        """Note what the weights have seen, what this epoch has shown, and the version of what is noted."""
         require_finite(checkpoint["state_dict"], self.global_step)
-        checkpoint["metarec"] = provenance.seen(self._data())
-        checkpoint["epoch_log"] = self.epoch_log.state(self._of_all) | {"skipped": self.guard.skipped}
+        checkpoint["metarec"] = {"format": FORMAT, **provenance.seen(self._data())}
+        checkpoint["epoch_log"] = self.epoch_log.state(self) | {"skipped": self.guard.skipped}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights of another net, or weights that may have been trained on this run's test users.
 
         Raises:
-            InputError: shapes, data or split differ.
+            InputError: shapes, data or split differ, or `metarec.checkpoint.read` would refuse it.
         """
-        own, saved = self.state_dict(), checkpoint["state_dict"]
-        odd = [name for name in own.keys() | saved.keys() if not _alike(own.get(name), saved.get(name))]
-        if odd:
-            raise InputError(f"the checkpoint does not fit the model ({min(odd)}, {len(odd)} in all); {SAME_CONFIG}")
-        if self._trainer is not None and not provenance.may_judge(checkpoint.get("metarec"), self._data()):
-            raise InputError(f"the checkpoint was trained on other data or another split; {SAME_CONFIG}")
-        log = checkpoint["epoch_log"]
-        self.guard.skipped = log["skipped"]
-        self.weights = {"epochs": checkpoint["epoch"] + 1, "steps": checkpoint["global_step"]} | self._skipped
-        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
-            self.epoch_log.load(log, self.global_rank, self.device)
+        path = getattr(self._trainer, "ckpt_path", None) or UNNAMED
+        require_same(checked(checkpoint, path)["state_dict"], self.state_dict(), path, SAME_CONFIG)
+        if self._trainer is not None and not provenance.may_judge(checkpoint["metarec"], self._data()):
+            raise InputError(f"{path}: was trained on other data or another split; {SAME_CONFIG}")
+        self.guard.skipped = checkpoint.get("epoch_log", {}).get("skipped", 0)
+        self.weights = {"epochs": epochs_begun(checkpoint), "steps": checkpoint["global_step"]} | self.guard.counted
+        if self._trainer is not None and self._trainer.training:
+            self.resumes_with = training_state.resumable(checkpoint, path)["optimizer_states"]
+            self.epoch_log.load(checkpoint["epoch_log"], self.global_rank, self.device)
 
     def _require_trained(self) -> None:
         """Refuse to judge initial weights."""
@@ -280,21 +291,6 @@ class MetaModule(LightningModule):
             for (mode, metrics), apart in both
         }
 
-    @property
-    def _skipped(self) -> dict[str, int]:
-        """How many steps were skipped, if any."""
-        return {"skipped_steps": self.guard.skipped} if self.guard.skipped else {}
-
-    def _of_all(self, own: Tensor) -> Tensor:
-        """What every process has, (processes, ...)."""
-        found: Any = self.all_gather(own)
-        return torch.as_tensor(found).reshape(-1, *own.shape)
-
     def _data(self) -> EpisodeDataModule:
         data: EpisodeDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         return data
-
-
-def _alike(first: Tensor | None, second: Tensor | None) -> bool:
-    """Whether both are there and have the same shape."""
-    return first is not None and second is not None and first.shape == second.shape

@@ -1,10 +1,10 @@
 """What weights have seen: which other splits they may be judged on, and which training may go on from them."""
 
-import pickle
 from typing import Any
 
 import torch
 
+from metarec import checkpoint
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.errors import InputError
 
@@ -56,7 +56,7 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
         InputError: another model, other data, weights that may have seen this fit's validation or test ratings, or a
             scale or ranges that nobody gave, which that training found among other ratings than this one.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    content = checkpoint.read(path)
     noted, starts = content["metarec"], data.split.starts
     if noted["data"] != data.ratings.digest:
         raise InputError(f"start_from {path}: trained on other data; give weights of the same data set")
@@ -68,32 +68,10 @@ def start_from(algorithm: torch.nn.Module, path: str, data: EpisodeDataModule) -
     if data.given.unsettled:
         found = ", ".join(data.given.unsettled)
         raise InputError(f"start_from {path}: its training found {found} among earlier ratings; give them in the data")
-    own, saved = dict(algorithm.named_parameters()), content["state_dict"]
-    odd = [name for name, value in own.items() if getattr(saved.get(f"algorithm.{name}"), "shape", 0) != value.shape]
-    if odd:
-        raise InputError(f"start_from {path}: does not fit the model ({odd[0]}); give it the same net and algorithm")
+    saved = {name.removeprefix("algorithm."): value for name, value in content["state_dict"].items()}
+    checkpoint.require_weights(
+        saved, algorithm.named_parameters(), f"start_from {path}", "give it the same net and algorithm"
+    )
     with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(saved[f"algorithm.{name}"])
-
-
-def require_checkpoint(path: str | None) -> dict[str, Any]:
-    """Refuse weights that are missing or cannot be loaded safely.
-
-    Returns:
-        What the checkpoint holds; nothing, where there is no path.
-
-    Raises:
-        InputError: names the file and the cure.
-    """
-    if path is None:
-        return {}
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); give a .ckpt file") from error
-    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: no checkpoint that can be loaded safely; give a .ckpt file of metarec") from error
-    if not isinstance(content, dict) or "metarec" not in content:
-        raise InputError(f"{path}: no checkpoint of metarec; give checkpoints/best.ckpt of a run folder")
-    return content
+        for name, value in algorithm.named_parameters():
+            value.copy_(saved[name])

@@ -64,7 +64,7 @@ def last_checkpoint(folder: Path, given: str | None) -> str | None:
     return str(folder / LAST) if (folder / LAST).exists() else None
 
 
-def require_same(path: str, content: Mapping[str, Any], settings: Settings, allow_changes: bool) -> None:
+def require_settings(path: str, content: Mapping[str, Any], settings: Settings, allow_changes: bool) -> None:
     """Refuse to go on with other settings, or say so where that is asked for.
 
     Args:

@@ -12,30 +12,35 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from metarec import checkpoint
 from metarec.callbacks import LearningCurve, ProgressBar
-from metarec.configuration import Parser, SaveConfig, check_layers
+from metarec.configuration import Parser, SaveConfig
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError, LostProcessError, at_least
-from metarec.module import MetaModule
+from metarec.layers import check_layers
+from metarec.module import SAME_CONFIG, MetaModule
 from metarec.processes import lost_process
-from metarec.provenance import require_checkpoint, start_from
-from metarec.resuming import Recorded, last_checkpoint, require_same, settings_of
+from metarec.provenance import start_from
+from metarec.resuming import Recorded, last_checkpoint, require_settings, settings_of
 from metarec.run_folder import RunFolder
 from metarec.saving import KeepLast, WholeFiles
 from metarec.tracking.callback import Track
 from metarec.tracking.logger import join_runs, wandb_loggers
+from metarec.training_state import restoring, resumable
 
 
 class MetarecCLI(LightningCLI):
     """LightningCLI with metarec's links between data, model and seed.
 
     Attributes:
+        weights: what the checkpoint that was given holds, until there is a model for it.
         module: the LightningModule.
         data: the LightningDataModule.
         trainer_kind: the Trainer, whose methods are the commands.
     """
 
+    weights: checkpoint.Content | None
     module: ClassVar[type[MetaModule]] = MetaModule
     data: ClassVar[type[EpisodeDataModule]] = EpisodeDataModule
     trainer_kind: ClassVar[type[Trainer]] = Trainer
@@ -85,17 +90,28 @@ class MetarecCLI(LightningCLI):
         folder = config.trainer.default_root_dir or "."
         if self.subcommand == "fit" and config.resume:
             config.ckpt_path = last_checkpoint(Path(folder), config.ckpt_path)
-        content = require_checkpoint(config.ckpt_path)
-        if self.subcommand == "fit" and content:
-            require_same(config.ckpt_path, content, settings_of(self._plain()), config.allow_changes)
-        elif self.subcommand == "fit":
-            require_checkpoint(config.start_from)
+        self.weights = None
+        if config.ckpt_path is not None:
+            self.weights = checkpoint.read(config.ckpt_path)
+            if self.subcommand == "fit":
+                resumable(self.weights, config.ckpt_path)
+                require_settings(config.ckpt_path, self.weights, settings_of(self._plain()), config.allow_changes)
+        elif self.subcommand == "fit" and config.start_from is not None:
+            checkpoint.read(config.start_from)
         _make_folder(folder)
         loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
         for logger in loggers:
             arguments = getattr(logger, "init_args", None)
             if arguments is not None and arguments.get("save_dir") == ".":
                 arguments.save_dir = folder
+
+    def instantiate_classes(self) -> None:
+        """Make data, model and trainer; refuse weights that do not fit the model, before anything runs."""
+        super().instantiate_classes()
+        if self.weights is not None:
+            path, own = self._get(self.config, "ckpt_path"), self.model.named_parameters()
+            checkpoint.require_weights(self.weights["state_dict"], own, path, SAME_CONFIG)
+            self.weights = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
@@ -141,6 +157,11 @@ class MetarecCLI(LightningCLI):
         if self._get(self.config, "then_test"):
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best or None, verbose=False)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; a state of training that cannot be taken over is one line."""
+        with restoring(self.trainer):
+            super()._run_subcommand(subcommand)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments given, whatever the process itself was called with."""

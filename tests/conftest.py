@@ -1,6 +1,7 @@
 """Synthetic data for unit tests, and the real MovieLens 100K for those that train on it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,14 @@ def demo_data() -> EpisodeDataModule:
     from metarec.data.sources import movielens_100k
 
     return EpisodeDataModule(movielens_100k(), UserCold(min_ratings=17, train_min_ratings=4), eval_support=15)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with made-up ratings and `run`, the folder of a small fit on them; for reading alone."""
+    from metarec import cli
+    from tests import small
+
+    folder = tmp_path_factory.mktemp("trained")
+    cli.main(["fit", *small.layers(folder), f"--trainer.default_root_dir={folder / 'run'}"])
+    return folder

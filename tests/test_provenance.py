@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from metarec.checkpoint import FORMAT
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.periods import Period
 from metarec.data.ratings import FoundScale, Ratings
@@ -22,7 +23,8 @@ def data(ratings: Ratings, period: int, train: Any) -> EpisodeDataModule:
 
 def saved(path: Path, model: nn.Module, noted: dict[str, Any]) -> str:
     weights = {f"algorithm.{name}": value + 1 for name, value in model.state_dict().items()}
-    torch.save({"metarec": noted, "state_dict": weights}, path)
+    rest = {"epoch": 0, "global_step": 1, "pytorch-lightning_version": "2.6.6"}
+    torch.save({"metarec": {"format": FORMAT, **noted}, "state_dict": weights, **rest}, path)
     return str(path)
 
 
@@ -32,7 +34,7 @@ def test_frozen_weights_may_be_judged_on_every_later_period(ratings: Ratings) ->
     assert not may_judge(noted, data(ratings, 2, "all"))
     assert not may_judge(seen(data(ratings, 3, "all")), data(ratings, 2, "all"))
     assert not may_judge(None, data(ratings, 1, "first"))
-    assert not may_judge({**noted, "data": "other"}, data(ratings, 1, "first"))
+    assert not may_judge({**noted, "data": "f" * 64}, data(ratings, 1, "first"))
 
 
 def test_a_random_split_must_be_the_same(ratings: Ratings) -> None:
@@ -77,7 +79,7 @@ def test_weights_of_other_data_or_another_model_are_refused(ratings: Ratings, tm
     path = saved(tmp_path / "a.ckpt", nn.Linear(2, 2), noted)
     with pytest.raises(InputError, match="does not fit the model"):
         start_from(nn.Linear(2, 3), path, later)
-    path = saved(tmp_path / "b.ckpt", nn.Linear(2, 2), {**noted, "data": "other"})
+    path = saved(tmp_path / "b.ckpt", nn.Linear(2, 2), {**noted, "data": "f" * 64})
     with pytest.raises(InputError, match="trained on other data"):
         start_from(nn.Linear(2, 2), path, later)
 

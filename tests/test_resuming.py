@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from metarec.errors import InputError
-from metarec.resuming import last_checkpoint, require_same, settings_of
+from metarec.resuming import last_checkpoint, require_settings, settings_of
 from tests.test_training import QUIET, metarec, refused
 
 CONFIG = {
@@ -38,9 +38,9 @@ def test_other_settings_are_shown_and_refused_unless_asked_for(capsys: pytest.Ca
     saved = {"settings": settings_of(CONFIG)}
     said = "data.batch_size is 16, was 8, trainer.max_epochs is 9, was 5"
     with pytest.raises(InputError, match=f"^a.ckpt: {said}; give what .* or --allow_changes=true$"):
-        require_same("a.ckpt", saved, settings_of(other), allow_changes=False)
+        require_settings("a.ckpt", saved, settings_of(other), allow_changes=False)
     assert not capsys.readouterr().out
-    require_same("a.ckpt", saved, settings_of(other), allow_changes=True)
+    require_settings("a.ckpt", saved, settings_of(other), allow_changes=True)
     assert capsys.readouterr().out == f"metarec: goes on from a.ckpt with changes: {said}\n"
 
 
@@ -50,11 +50,11 @@ def test_a_setting_that_is_gone_or_new_is_another(capsys: pytest.CaptureFixture[
     for lists in ([5], [5, 4, 3]):
         other = changed(model={"net": {"init_args": {"hidden": lists}}})
         with pytest.raises(InputError, match=r"model.net.init_args.hidden.\d is"):
-            require_same("a.ckpt", saved, settings_of(other), allow_changes=False)
+            require_settings("a.ckpt", saved, settings_of(other), allow_changes=False)
     many = {f"name{number}": number for number in range(8)}
     with pytest.raises(InputError, match="and 11 more; give"):
-        require_same("a.ckpt", saved, many, allow_changes=False)
-    require_same("a.ckpt", saved, settings_of(changed(trainer={"devices": 4})), allow_changes=False)
+        require_settings("a.ckpt", saved, many, allow_changes=False)
+    require_settings("a.ckpt", saved, settings_of(changed(trainer={"devices": 4})), allow_changes=False)
     assert not capsys.readouterr().out
 
 
