@@ -12,6 +12,7 @@ from metarec.commands import (
     curves,
     dashboard,
     data,
+    doctor,
     gaps,
     methods,
     periods,
@@ -67,6 +68,8 @@ examples:
       upload its offline runs, where there is an account
   metarec methods
       list the methods: kind, order, what adapts, source, settings
+  metarec doctor
+      say what works on this machine, and the cure of what does not
   metarec bench --quick
       measure the speed of the engines; without --quick in a quarter of an hour
 """
@@ -128,6 +131,22 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    for module in (data, tasks, run, tune, table, plot, report, curves, periods, gaps, dashboard, sync, methods, bench):
+    for module in (
+        data,
+        tasks,
+        run,
+        tune,
+        table,
+        plot,
+        report,
+        curves,
+        periods,
+        gaps,
+        dashboard,
+        sync,
+        methods,
+        bench,
+        doctor,
+    ):
         module.add(commands)
     return parser

@@ -1,6 +1,7 @@
 """Synthetic data for unit tests, and the real MovieLens 100K for those that train on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.melu import MeLUNet
 from metarec.nets.ncf import NeuMF
+from tests.faults.disk import mounted
 
 
 def synthetic_ratings(users: int = 40, items: int = 30, seed: int = 0, fewest: int = 12) -> Ratings:
@@ -106,3 +108,10 @@ def demo_data() -> EpisodeDataModule:
     from metarec.data.sources import movielens_100k
 
     return EpisodeDataModule(movielens_100k(), UserCold(min_ratings=17, train_min_ratings=4), eval_support=15)
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    with mounted(tmp_path / "disk", "size=64k") as folder:
+        yield folder
