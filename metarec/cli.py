@@ -12,6 +12,7 @@ from metarec.commands import (
     curves,
     dashboard,
     data,
+    doctor,
     gaps,
     methods,
     periods,
@@ -70,6 +71,8 @@ examples:
       write weights in a format that others read too; `metarec import` makes a checkpoint of it again
   metarec methods
       list the methods: kind, order, what adapts, source, settings
+  metarec doctor
+      say what works on this machine, and the cure of what does not
   metarec bench --quick
       measure the speed of the engines; without --quick in a quarter of an hour
 """
@@ -131,7 +134,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text)
-    plain = (
+    for module in (
         data,
         tasks,
         run,
@@ -147,7 +150,7 @@ def _parser() -> Parser:
         weights,
         methods,
         bench,
-    )
-    for module in plain:
+        doctor,
+    ):
         module.add(commands)
     return parser

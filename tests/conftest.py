@@ -1,6 +1,6 @@
 """Synthetic data for unit tests, and the real MovieLens 100K for those that train on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from metarec.errors import InputError
 from metarec.nets.base import Net
 from metarec.nets.melu import MeLUNet
 from metarec.nets.ncf import NeuMF
+from tests.faults.disk import mounted
 
 
 def synthetic_ratings(users: int = 40, items: int = 30, seed: int = 0, fewest: int = 12) -> Ratings:
@@ -118,3 +119,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     cli.main(["fit", *small.layers(folder), f"--trainer.default_root_dir={folder / 'run'}"])
     return folder
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB."""
+    with mounted(tmp_path / "disk", "size=64k") as folder:
+        yield folder
