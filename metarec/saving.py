@@ -1,5 +1,6 @@
 """Checkpoints that a run goes on from: where they are written, when, and that they are whole."""
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -35,9 +36,12 @@ class WholeFiles(TorchCheckpointIO):
             storage_options: none are known.
         """
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            except (OSError, RuntimeError) as error:  # torch's own, once its archive cannot be closed
+                raise _disk_error(error, path) from error
 
 
 class KeepLast(Callback):
@@ -158,6 +162,16 @@ def _agreed(trainer: Trainer, number: int, due: bool) -> tuple[int, bool]:
     distributed.all_reduce(both, distributed.ReduceOp.MAX)
     found, any_due = both.tolist()
     return found, bool(any_due)
+
+
+def _disk_error(error: BaseException, path: Any) -> OSError:
+    """The system's own error of a file that cannot be written, which torch's may hide, with the file's name."""
+    first = error
+    while first.__context__ is not None and not isinstance(first, OSError):
+        first = first.__context__
+    if isinstance(first, OSError):
+        return OSError(first.errno, first.strerror, str(path))
+    return OSError(errno.EIO, " ".join(str(error).split()), str(path))
 
 
 def _path(trainer: Trainer) -> Path:

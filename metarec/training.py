@@ -1,6 +1,7 @@
 """The commands that train and judge: a LightningCLI with layered plain YAML."""
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -196,16 +197,20 @@ class ParseOnly(MetarecCLI):
 
 
 def _make_folder(folder: str) -> None:
-    """Make the run folder.
+    """Make the run folder, and see that files can be written there: hours later would be too late.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be made, or nothing can be written there.
     """
+    made = "made"
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+        made = "written to"
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
     except OSError as error:
         raise InputError(
-            f"trainer.default_root_dir {folder}: cannot be made ({error.strerror}); name a folder that can"
+            f"trainer.default_root_dir {folder}: cannot be {made} ({error.strerror}); name a folder that can"
         ) from error
 
 

@@ -1,7 +1,9 @@
 """Signals to a real run: a checkpoint, one line, the exit code that a shell expects, and the same end when resumed."""
 
+import json
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,3 +91,25 @@ def test_killed_at_ten_moments_of_a_real_run(
     record_property("injected", hits)
     assert finished(given, log) == 0
     assert outcome(tmp_path) == whole
+
+
+@pytest.mark.fault("killed")
+def test_an_experiment_resumes_the_job_that_was_killed(tmp_path: Path) -> None:
+    """The runner and all that it started are killed; called again, it goes on inside the job, to the same end."""
+    outcomes = []
+    for name in ("whole", "killed"):
+        results = tmp_path / name
+        given = [sys.executable, "-m", "metarec", "run", "experiments/movielens-100k-user-cold.yaml"]
+        given += ["--results", str(results), "--methods", "maml", "--seeds", "0", "--option", "trainer.max_epochs=6"]
+        given += ["--option", "trainer.limit_train_batches=12", "--option", "save_minutes=0"]
+        folder, log = results / "maml" / "seed-0", tmp_path / f"{name}.log"
+        if name == "killed":
+            assert killed(given, log, lambda folder=folder: epochs_done(folder) >= 2) == -signal.SIGKILL
+            assert not (folder / "metrics.json").exists()
+            time.sleep(2)  # what it had started notices
+        assert finished(given, log) == 0, log.read_text()
+        outcomes.append(outcome(folder))
+    assert outcomes[0] == outcomes[1]
+    said = (folder / "job.log").read_text()
+    assert said.count("engine: ") == 2, said
+    assert json.loads((folder / "begun.json").read_text())["digest"]
