@@ -141,6 +141,7 @@ def test_shapes(algorithm: Algorithm, batch: TaskBatch) -> None:
     assert algorithm.predict({}, batch.task, batch.query.item).shape == prediction.shape
 
 
+@pytest.mark.fault("adaptation")
 def test_adaptation_changes_nothing_in_the_module(algorithm: Algorithm, batch: TaskBatch) -> None:
     before = {name: value.clone() for name, value in algorithm.state_dict().items()}
     predicted(algorithm, batch)
@@ -148,11 +149,13 @@ def test_adaptation_changes_nothing_in_the_module(algorithm: Algorithm, batch: T
     assert all(parameter.grad is None for parameter in algorithm.parameters())
 
 
+@pytest.mark.fault("task-order")
 def test_padding_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> None:
     wider = batch._replace(support=padded(batch.support, 4), query=padded(batch.query, 2))
     torch.testing.assert_close(predicted(algorithm, wider)[:, :-2], predicted(algorithm, batch))
 
 
+@pytest.mark.fault("task-order")
 def test_task_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> None:
     order = torch.tensor([5, 2, 7, 0, 1, 3, 4, 6])
     support, query = (Rows(*(column[order] for column in rows)) for rows in (batch.support, batch.query))
@@ -160,6 +163,7 @@ def test_task_order_does_not_matter(algorithm: Algorithm, batch: TaskBatch) -> N
     torch.testing.assert_close(predicted(algorithm, permuted), predicted(algorithm, batch)[order])
 
 
+@pytest.mark.fault("task-order")
 def test_tasks_do_not_see_each_other(algorithm: Algorithm, batch: TaskBatch) -> None:
     support, query = (Rows(*(column[2:3] for column in rows)) for rows in (batch.support, batch.query))
     alone = TaskBatch(batch.task[2:3], support, query)
@@ -187,6 +191,7 @@ def test_loss_is_a_scalar_with_gradients(kind: str, ratings: Ratings, batch: Tas
     assert all(parameter.grad is not None for parameter in algorithm.parameters())
 
 
+@pytest.mark.fault("task-order")
 @pytest.mark.parametrize("kind", TRAINED)
 def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, batch: TaskBatch) -> None:
     algorithm = make(kind, ratings)
@@ -196,6 +201,7 @@ def test_loss_does_not_depend_on_padding_or_order(kind: str, ratings: Ratings, b
     torch.testing.assert_close(algorithm.loss(TaskBatch(batch.task.flip(0), support, query)), algorithm.loss(batch))
 
 
+@pytest.mark.fault("adaptation")
 @pytest.mark.parametrize(
     "kind",
     [
