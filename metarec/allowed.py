@@ -4,6 +4,7 @@ What else there is, only the command line allows: ``--allow-code=PACKAGE[,PACKAG
 can be imported but for what the parser of configurations itself refuses. No file does. In Python, `allow` does.
 """
 
+import functools
 import inspect
 import pkgutil
 import re
@@ -151,8 +152,8 @@ def _named(content: Any) -> Iterator[str]:
 def _callables(content: Any) -> Iterator[Any]:
     """Every function in nested values."""
     for _, value in _pairs(content):
-        if callable(value) and not inspect.isclass(value):
-            yield value
+        if inspect.isroutine(value) or isinstance(value, functools.partial):
+            yield getattr(value, "func", value)
         else:
             yield from _callables(value)
 

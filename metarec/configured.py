@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import set_parsing_settings
 from threadpoolctl import threadpool_limits
 
+from metarec.allowed import enforce, require_components, taken_from
 from metarec.catalogue import FullCatalogue, names, names_of_runs
 from metarec.configuration import Parser
 from metarec.data import shared
@@ -23,9 +24,12 @@ def data_of(arguments: list[str]) -> EpisodeDataModule:
     Args:
         arguments: layers (``-c FILE``) and options (``--data.KEY=VALUE``); a wrong name or type ends the program.
     """
+    arguments = taken_from(arguments)
     check_layers(arguments)
     parser = _data_parser()
-    data: EpisodeDataModule = parser.instantiate_classes(parser.parse_args(arguments)).data
+    config = parser.parse_args(arguments)
+    require_components(config.as_dict())
+    data: EpisodeDataModule = parser.instantiate_classes(config).data
     return data
 
 
@@ -38,6 +42,8 @@ def keep(data: dict[str, Any]) -> None:
     Raises:
         InputError: the data cannot be had.
     """
+    enforce()
+    require_components(data)
     parser = _data_parser()
     with threadpool_limits(1):  # threads of this process would be missing in its children
         made: EpisodeDataModule = parser.instantiate_classes(parser.parse_object({"data": data})).data

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from metarec.allowed import may_import, refusal
 from metarec.errors import InputError
 
 Known = TypeVar("Known")
@@ -70,6 +71,10 @@ def _plain(text: str) -> str:
     """One line of jsonargparse without the names of Python's types."""
     key, _, rest = re.sub(r'^Parser key "([^"]+)": ', r"\1\n", text).rpartition("\n")
     rest = re.sub(r"- Expected a path but .*? either not accessible or invalid ", "", rest)
+    if denied := re.search(r"Importing '([\w.]+)' is not allowed", text):
+        named = re.search(r"(?:class_path='|Got value: |Given value: )([\w.]+)", text)
+        path = named.group(1) if named and "." in named.group(1) and may_import(named.group(1)) else denied.group(1)
+        return f"{key}: {refusal(path)}" if key else refusal(path)
     absent = re.search(r"module '[\w.]+' has no attribute '\w+'", rest)
     kinds = [_kind(part) for part in re.findall(r"Expected an? (<class '[\w.]+'>|typing\.Literal\[[^]]*\])", rest)]
     if re.search(r"dot import path|Not a valid subclass|callable class|Subclass types", rest):
@@ -118,7 +123,9 @@ def _first_unknown(path: list[str]) -> tuple[str, list[str]]:
 
 
 def _names_in(path: str) -> list[str]:
-    """What a module holds, its submodules included."""
+    """What a module holds, its submodules included; of one that may not be imported nothing."""
+    if not may_import(path):
+        return []
     module: Any = importlib.import_module(path)
     names = [name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)]
     return [*names, *(entry.name for entry in pkgutil.iter_modules(getattr(module, "__path__", [])))]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.algorithms.base import Algorithm
+from metarec.allowed import PACKAGES, may_import
 from metarec.errors import InputError
 from metarec.files import read_yaml
 from metarec.nets.base import Net
@@ -95,6 +96,8 @@ def _adaptation(made: Any, arguments: dict[str, Any]) -> tuple[int | None, str]:
 def _class(path: Path, class_path: str, base: type) -> Any:
     """The class itself, a kind of `base`."""
     module, _, name = class_path.rpartition(".")
+    if not may_import(class_path):
+        raise InputError(f"{path}: {class_path} is of no package that is imported for a list; name one of {PACKAGES}")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from metarec import checkpoint
+from metarec.allowed import require_components, taken_from
 from metarec.callbacks import LearningCurve, ProgressBar
 from metarec.configuration import Parser, SaveConfig
 from metarec.data.datamodule import EpisodeDataModule
@@ -167,6 +168,7 @@ class MetarecCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse the arguments given, whatever the process itself was called with."""
         self.config = parser.parse_args(args)
+        require_components(self.config.as_dict())
 
     def _set_seed(self) -> None:
         """Seed every generator, without a line on the terminal.
@@ -261,6 +263,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 
 def _run_cli(kind: type[MetarecCLI], arguments: list[str], callbacks: Sequence[Callback] = ()) -> MetarecCLI:
     """Let a MetarecCLI do the work, with the settings that every command has."""
+    arguments = taken_from(arguments)
     check_layers(arguments)
     _silence_noise()
     set_parsing_settings(subclasses_enabled=[Ratings])  # a configuration names the function that reads them

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import jsonargparse
 
+from metarec.allowed import enforce
 from metarec.messages import explained
 
 
@@ -34,6 +35,7 @@ def parsed(command: str, function: Callable[..., Any], options: Sequence[str], e
         epilog: what to say at the end of the help.
     """
     description = (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
+    enforce()
     parser = Parser(prog=command, description=description, epilog=epilog, formatter_class=Help)
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     parser.add_function_arguments(function, as_positional=True)

@@ -28,10 +28,24 @@ that there was one.
 """
 
 
+class AllowCode(argparse.Action):
+    """Hands ``--allow-code`` on to every run."""
+
+    text = "let configurations name code of these packages too, `--allow-code=PACKAGE,PACKAGE`; of none: of all"
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
+    ) -> None:
+        """Add it to the options."""
+        given = f"allow-code={values}" if values else "allow-code"
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest, None) or []), given])
+
+
 def add_running(command: argparse.ArgumentParser) -> None:
     """Give a command the options of running jobs."""
     add = command.add_argument
     add("--option", action="append", default=[], metavar="KEY=VALUE", help="further option of every run")
+    add("--allow-code", dest="option", action=AllowCode, nargs="?", metavar="PACKAGE", help=AllowCode.text)
     add("--dry-run", action="store_true", help="print the plain commands and how long they may take, run nothing")
     add("--jobs", type=int, metavar="N", help="runs at once (default: 1; with slurm or ray as many as these take)")
     add("--threads", type=int, metavar="N", help="cores of each run (default: an even share; with slurm or ray 1)")

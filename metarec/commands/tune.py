@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metarec.commands.experiment import add_scenarios, results_of
+from metarec.commands.running import AllowCode
 from metarec.errors import InputError
 
 EXPLAINED = """
@@ -38,7 +39,10 @@ def add(commands: Any) -> None:
     tune.add_argument("--results", type=Path, help="folder of the runs (default: results/NAME beside the file)")
     tune.add_argument("--into", type=Path, metavar="FOLDER", help="where the layers go (default: the file's `tuned`)")
     tune.add_argument("--sweep", type=Path, metavar="FOLDER", help="try nothing: write W&B sweeps, one a method")
-    tune.set_defaults(command=_run)
+    tune.add_argument(
+        "--allow-code", dest="option", action=AllowCode, nargs="?", metavar="PACKAGE", help=AllowCode.text
+    )
+    tune.set_defaults(command=_run, option=[])
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -53,11 +57,13 @@ def _run(options: argparse.Namespace) -> None:
     for scenario, (part, results) in experiment.parts(plan, results_of(options)).items():
         try:
             if options.sweep:
-                for path in write_sweeps(part, results, options.methods, trials, options.sweep / scenario):
+                for path in write_sweeps(
+                    part, results, options.methods, trials, options.sweep / scenario, options.option
+                ):
                     print(f"wandb sweep {path}")
             else:
                 into = options.into and options.into / scenario
-                tune(part, results, options.methods, minutes, trials, into)
+                tune(part, results, options.methods, minutes, trials, into, options.option)
         except InputError as fault:
             faults.append(f"{scenario and f'{scenario}: '}{fault}")
     if faults:

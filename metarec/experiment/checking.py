@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from metarec.allowed import outside
 from metarec.errors import InputError
 from metarec.experiment.job import redirect
 from metarec.experiment.local import Local
@@ -37,11 +38,14 @@ def checked(launcher: Local, experiment: Experiment, jobs: Sequence[Job]) -> lis
 
 
 def to_keep(data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of what configurations say of their data, one for each split of each data set, of the sets most often used."""
+    """Of what configurations say of their data, one for each split of each data set, of the sets most often used.
+
+    None that names code beyond `metarec.allowed.PACKAGES`, which is for the jobs alone to import.
+    """
     sets = Counter(_text(one["ratings"]) for one in data)
     often = [text for text, _ in sets.most_common(SETS)]
     parts = {_text([one["ratings"], one["scenario"], one["tasks"]]): one for one in data}
-    return [one for one in parts.values() if _text(one["ratings"]) in often]
+    return [one for one in parts.values() if _text(one["ratings"]) in often and not outside(one)]
 
 
 def _text(content: Any) -> str:

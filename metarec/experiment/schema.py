@@ -10,6 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metarec.allowed import OPTION
 from metarec.errors import InputError
 from metarec.files import read_yaml
 from metarec.messages import did_you_mean, of_schema
@@ -124,6 +125,7 @@ def load(path: Path) -> Experiment:
         raise InputError(f"{path}: {of_schema(error, known)}") from error
     assert isinstance(experiment, Experiment)
     _check_names(experiment, path)
+    _check_options(experiment, path)
     _check_sources(experiment, path)
     return experiment
 
@@ -148,6 +150,14 @@ def _check_names(experiment: Experiment, path: Path) -> None:
     for layer in [*experiment.layers, *(layer for part in on_top for layer in part.layers)]:
         if not Path(layer).is_file():
             raise InputError(f"{path}: layer {layer} is not a file; run metarec in the project's folder")
+
+
+def _check_options(experiment: Experiment, path: Path) -> None:
+    """Refuse options that are more than a name, or that the command line alone may give."""
+    on_top: list[Method | Scenario] = [*experiment.methods.values(), *experiment.scenarios.values()]
+    for name in [*experiment.options, *(name for part in on_top for name in part.options)]:
+        if not re.fullmatch(r"[\w.+-]+", name) or f"--{name}" == OPTION:
+            raise InputError(f"{path}: options: {name!r} is none that a file may give; give names such as data.order")
 
 
 def _check_sources(experiment: Experiment, path: Path) -> None:

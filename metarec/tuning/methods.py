@@ -14,7 +14,9 @@ from metarec.search_space import Space, search_space
 from metarec.tuning.study import Study
 
 
-def spaces(experiment: Experiment, results: Path, methods: Sequence[str]) -> Iterator[tuple[Job, Space]]:
+def spaces(
+    experiment: Experiment, results: Path, methods: Sequence[str], options: Sequence[str] = ()
+) -> Iterator[tuple[Job, Space]]:
     """The first seed's run of each method without tuned settings, and what of it may vary: nothing of borrowed weights.
 
     What the experiment or the method gives as an option is no part of the space.
@@ -23,15 +25,22 @@ def spaces(experiment: Experiment, results: Path, methods: Sequence[str]) -> Ite
         experiment: the experiment.
         results: folder of its runs.
         methods: only these methods; empty: all.
+        options: further options of every run.
     """
-    for job in expand(dataclasses.replace(experiment, tuned=None), results, experiment.seeds[:1], methods):
+    for job in expand(dataclasses.replace(experiment, tuned=None), results, experiment.seeds[:1], methods, options):
         given = {**experiment.options, **experiment.methods[job.method].options}
         free = {name: values for name, values in search_space(job.layers).items() if name not in given}
         yield job, {} if job.needs is not None else free
 
 
 def tune(
-    experiment: Experiment, results: Path, methods: Sequence[str], minutes: float, trials: int, into: Path | None = None
+    experiment: Experiment,
+    results: Path,
+    methods: Sequence[str],
+    minutes: float,
+    trials: int,
+    into: Path | None = None,
+    options: Sequence[str] = (),
 ) -> None:
     """Tune the methods of an experiment one after the other; write a layer and the list of trials for each.
 
@@ -46,6 +55,7 @@ def tune(
         minutes: processor time of each method, over all threads and processes, > 0.
         trials: most trials of each method, > 0.
         into: folder for the layers; null: the experiment's own.
+        options: further options of every run.
 
     Raises:
         InputError: the experiment names no folder for tuned layers; `minutes` or `trials` is not > 0; a search space is
@@ -62,7 +72,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("optuna").propagate = False
     faults = []
-    for job, space in spaces(experiment, results, methods):
+    for job, space in spaces(experiment, results, methods, options):
         if not space:
             print(f"{job.method}: nothing to tune", flush=True)
             continue

@@ -21,7 +21,14 @@ PLACE = "FOLDER-OF-THE-TRIAL"
 """Stands for a trial's folder until its command is quoted for the shell."""
 
 
-def write_sweeps(experiment: Experiment, results: Path, methods: Sequence[str], trials: int, into: Path) -> list[Path]:
+def write_sweeps(
+    experiment: Experiment,
+    results: Path,
+    methods: Sequence[str],
+    trials: int,
+    into: Path,
+    options: Sequence[str] = (),
+) -> list[Path]:
     """Write a sweep for each method that there is something to tune of, as `wandb sweep` reads it.
 
     A trial is a run of its own in ``sweeps/METHOD/ID`` of the results; test users play no part in it.
@@ -32,6 +39,7 @@ def write_sweeps(experiment: Experiment, results: Path, methods: Sequence[str], 
         methods: only these methods; empty: all.
         trials: most trials of each method, > 0.
         into: folder of the sweeps, ``METHOD.yaml`` each.
+        options: further options of every run.
 
     Returns:
         The files.
@@ -43,7 +51,7 @@ def write_sweeps(experiment: Experiment, results: Path, methods: Sequence[str], 
         raise InputError(f"--trials {trials}: give a number > 0")
     texts = {
         into / f"{job.method}.yaml": _text(job, space, results, trials)
-        for job, space in spaces(experiment, results, methods)
+        for job, space in spaces(experiment, results, methods, options)
         if space
     }
     for path, text in texts.items():

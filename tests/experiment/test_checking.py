@@ -44,8 +44,8 @@ def test_a_fault_ends_the_program_as_it_would_here(
 
 def of(number: int, seed: int = 0, batch_size: int = 1) -> dict:
     """What a configuration says of its data."""
-    ratings = {"class_path": f"set_{number}", "init_args": {}}
-    scenario = {"class_path": "cold", "init_args": {"seed": seed}}
+    ratings = {"class_path": f"metarec.set_{number}", "init_args": {}}
+    scenario = {"class_path": "metarec.cold", "init_args": {"seed": seed}}
     return {"ratings": ratings, "scenario": scenario, "tasks": "users", "batch_size": batch_size}
 
 
@@ -56,6 +56,6 @@ def test_each_split_of_the_sets_most_often_used_is_kept() -> None:
     again = [of(1, seed=1)]
     kept = to_keep([*once, *twice, *again])
     assert [(one["ratings"]["class_path"], one["scenario"]["init_args"]["seed"]) for one in kept] == [
-        *(("set_1", 0), ("set_2", 0), ("set_4", 0), ("set_5", 0)),
-        ("set_1", 1),
+        *(("metarec.set_1", 0), ("metarec.set_2", 0), ("metarec.set_4", 0), ("metarec.set_5", 0)),
+        ("metarec.set_1", 1),
     ]
