@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_file(path: Path) -> None:
+    """Refuse what cannot be read as a file: a pipe would be waited for, a device such as /dev/zero never ends.
+
+    Raises:
+        InputError: there is nothing, or a folder, pipe or device.
+    """
+    try:
+        kind = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({getattr(error, 'strerror', error)}); check the path") from error
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a pipe or device"
+        raise InputError(f"cannot read {path} ({what}, not a file); check the path")
 
 
 def write_json(path: Path, content: Any) -> None:

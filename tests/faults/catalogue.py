@@ -40,7 +40,9 @@ CATALOGUE = {
     "sigint": Fault("Training", "SIGINT", "clean stop, exit 130"),
     "disk-full": Fault("Training", "a full disk", "old files whole, one line, exit not 0"),
     "read-only": Fault("Training", "output that cannot be written", "one line before training"),
-    "not-finite": Fault("Training", "a loss or gradient that is not finite", "stops before the step, keeps no checkpoint"),
+    "not-finite": Fault(
+        "Training", "a loss or gradient that is not finite", "stops before the step, keeps no checkpoint"
+    ),
     "same-seed": Fault("Training", "the same seed twice, other worker counts", "identical"),
     "ranks": Fault("Training", "several processes in place of one", "same meta-gradient to 1e-6, same metrics"),
     "killed-rank": Fault("Training", "one process of several killed", "all end within a minute, exit not 0"),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.catalogue import CATALOGUE
 
-TESTS = '''
+TESTS = """
 import pytest
 
 @pytest.mark.fault("value")
@@ -30,7 +30,7 @@ def broken():
 @pytest.mark.fault("times")
 def test_broken(broken):
     pass
-'''
+"""
 pytest_plugins = ["pytester"]
 
 
