@@ -52,18 +52,34 @@ def require_regular(path: str | Path, wanted: str) -> None:
     """
     if not str(path):
         raise InputError(f"the name of a file is empty; give {wanted}")
-    try:
-        found = os.stat(path)  # noqa: PTH116 - a Path would shorten an address
-    except (OSError, ValueError) as error:
-        if re.match(r"[A-Za-z][\w+.-]+:", str(path)):
-            raise InputError(f"{path}: is an address; download it, and give {wanted}") from error
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be read ({reason}); give {wanted}") from error
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise InputError(f"{path}: cannot be read (it is {kind}); give {wanted}")
-    if not found.st_size:
+    hindrance = _hindrance(path)
+    if hindrance and re.match(r"[A-Za-z][\w+.-]+:", str(path)) and not Path(path).exists():
+        raise InputError(f"{path}: is an address; download it, and give {wanted}")
+    if hindrance:
+        raise InputError(f"{path}: cannot be read ({hindrance}); give {wanted}")
+    if not Path(path).stat().st_size:
         raise InputError(f"{path}: is empty; give {wanted}")
+
+
+def require_file(path: Path) -> None:
+    """Refuse what cannot be read as a file of data; one that is empty is for its reader to refuse.
+
+    Raises:
+        InputError: there is nothing, or a folder, pipe or device.
+    """
+    if hindrance := _hindrance(path):
+        raise InputError(f"cannot read {path} ({hindrance}); check the path")
+
+
+def _hindrance(path: str | Path) -> str:
+    """Why a path is no file that ends: a pipe would be waited for, a device such as /dev/zero never ends."""
+    try:
+        kind = os.stat(path).st_mode  # noqa: PTH116 - a Path would shorten an address
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    if stat.S_ISREG(kind):
+        return ""
+    return "it is a folder" if stat.S_ISDIR(kind) else "it is no regular file"
 
 
 def write_json(path: Path, content: Any) -> None:

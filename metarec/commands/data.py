@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import sys
 from typing import Any
 
 DATA_SETS = {
@@ -84,7 +85,10 @@ def _run(options: argparse.Namespace) -> None:
     epilog = OWN_EXAMPLES if options.name == "csv" else None
     given = parsed(f"metarec data {options.name}", read, options.options, epilog)
     as_json = given.pop("json")
-    counts = sources.describe(read(**given))
+    ratings = read(**given)
+    counts = sources.describe(ratings)
+    if ratings.odd_times:
+        print(f"warning: {ratings.odd_times}", file=sys.stderr)
     if as_json:
         print(json.dumps(counts, indent=2))
         return

@@ -1,6 +1,7 @@
 """EpisodeDataModule: the LightningDataModule that yields batches of tasks."""
 
 import hashlib
+import logging
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,6 +19,8 @@ from metarec.data.shots import ShotEpisodes
 from metarec.data.sources import swapped
 from metarec.data.tasks import EpisodeSizes, PackedTasks, TaskBatch, on_device, pack, require
 from metarec.errors import InputError, at_least
+
+logger = logging.getLogger(__name__)
 
 Order = Literal["random", "time"]
 """How a task's ratings are divided into support and query: at random, or the earliest as support."""
@@ -103,6 +106,7 @@ class EpisodeDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.seed, self.num_workers, self.length_sorted = seed, num_workers, length_sorted
         self.negatives, self.test_draws = negatives, test_draws
+        self._told = False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -179,6 +183,7 @@ class EpisodeDataModule(LightningDataModule):
         """Training episodes, one batch a global step."""
         require(self.train_tasks, self.train_sizes, "training")
         options = (self.batch_size, self.seed, self.train_shuffle, *self._ranks(), self.length_sorted)
+        self._tell_odd_times()
         negatives = self._negatives(self.train_tasks, "training")
         episodes = TrainEpisodes(self.train_tasks, self.train_sizes, *options, negatives)
         return _loader(episodes, sampler=StepSampler(self, len(episodes)), num_workers=self.num_workers)
@@ -204,9 +209,16 @@ class EpisodeDataModule(LightningDataModule):
         require(tasks, self.eval_sizes, stage)
         rank, ranks = self._ranks()
         _require_one_each(len(tasks.task) // tasks.draws, ranks, stage)
+        self._tell_odd_times()
         options = (self.eval_batch_size, self.shuffle, rank, ranks)
         negatives = self._negatives(tasks, stage)
         return _loader(EvalEpisodes(tasks, self.eval_sizes, *options, negatives, self.scenario.seed))
+
+    def _tell_odd_times(self) -> None:
+        """Say once what is odd about the times, now that nothing is refused any more."""
+        if self.given.odd_times and not self._told and self._ranks()[0] == 0:
+            logger.warning(self.given.odd_times)
+            self._told = True
 
     def _negatives(self, tasks: PackedTasks, stage: str) -> Negatives | None:
         """What draws the negatives of the tasks' episodes, if there are to be any."""

@@ -3,19 +3,18 @@
 import hashlib
 import logging
 import os
-import stat
 import subprocess
 import sys
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from metarec.data import archive
 from metarec.errors import InputError
+from metarec.files import require_file
 
 logger = logging.getLogger(__name__)
 
@@ -208,46 +207,50 @@ def read_files(path: Path, layouts: Sequence[tuple[str, ...]], largest: int | No
     try:
         if path.is_dir():
             names = _choose(path, layouts, {file.name for file in path.iterdir()})
-            return tuple(Document(str(path / name), (path / name).read_bytes()) for name in names)
-        with zipfile.ZipFile(path) as archive:
-            members = _safe_members(path, archive, LARGEST_MEMBER if largest is None else largest)
-            names = _choose(path, layouts, set(members))
-            return tuple(Document(f"{path}:{members[name].filename}", archive.read(members[name])) for name in names)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror or error}); check the path") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path} is no zip archive, or is damaged; give the folder or fetch it again") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way Python cannot undo
-        raise InputError(f"{path} cannot be unpacked ({error}); unpack it and give the folder") from error
+            return tuple(_document(path / name) for name in names)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} ({getattr(error, 'strerror', error)}); check the path") from error
+    limit = LARGEST_MEMBER if largest is None else largest
+    with archive.opened(path) as opened:
+        found = archive.listed(path, opened, limit)
+        names = _choose(path, layouts, set(found))
+        return tuple(
+            Document(f"{path}:{place}", data) for place, data in archive.contents(path, opened, found, names, 2 * limit)
+        )
+
+
+def _document(path: Path) -> Document:
+    require_file(path)
+    return Document(str(path), path.read_bytes())
 
 
 def _cached(folder: Path, archives: Sequence[Archive]) -> tuple[Path, str] | None:
-    for archive in archives:
-        path = folder / archive.file
-        if path.is_file() and _has_digest(path, archive.sha256):
-            return path, f"cache ({archive.source})"
+    for source in archives:
+        path = folder / source.file
+        if path.is_file() and _has_digest(path, source.sha256):
+            return path, f"cache ({source.source})"
     return None
 
 
 def _fetch_first(name: str, archives: Sequence[Archive], folder: Path) -> tuple[Path, str]:
     reasons = []
-    for archive in archives:
+    for source in archives:
         try:
-            return _store(archive, folder), archive.source
+            return _store(source, folder), source.source
         except FetchError as error:
-            reasons.append(f"{archive.source}: {error}")
+            reasons.append(f"{source.source}: {error}")
     cure = f"get {archives[-1].file} in another way and give its path"
     raise InputError(f"no source serves {name}: {'; '.join(reasons)}; {cure}")
 
 
-def _store(archive: Archive, folder: Path) -> Path:
-    target = folder / archive.file
+def _store(source: Archive, folder: Path) -> Path:
+    target = folder / source.file
     if target.is_file():
         logger.warning("%s is damaged (its SHA-256 is not the known one); fetching it again", target)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fetch-") as scratch:
-        fetched = archive.fetch(Path(scratch))
-        if not _has_digest(fetched, archive.sha256):
-            raise FetchError(f"the SHA-256 of {archive.file} is not the pinned one")
+        fetched = source.fetch(Path(scratch))
+        if not _has_digest(fetched, source.sha256):
+            raise FetchError(f"the SHA-256 of {source.file} is not the pinned one")
         fetched.replace(target)  # the same file system, so others see the whole file or none
     return target
 
@@ -266,22 +269,6 @@ def _choose(path: Path, layouts: Sequence[tuple[str, ...]], there: set[str]) -> 
     if missing:
         raise InputError(f"{path} holds {layout[0]} but no {', '.join(missing)}; add what is missing")
     return layout
-
-
-def _safe_members(path: Path, archive: zipfile.ZipFile, largest: int) -> dict[str, zipfile.ZipInfo]:
-    members: dict[str, zipfile.ZipInfo] = {}
-    for member in archive.infolist():
-        parts = PurePosixPath(member.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in member.filename:
-            raise InputError(f"{path} is refused: {member.filename!r} points out of the archive; get a clean copy")
-        if stat.S_ISLNK(member.external_attr >> 16):
-            raise InputError(f"{path} is refused: {member.filename!r} is a symbolic link; get a clean copy")
-        if member.file_size > largest:
-            size = f"{member.file_size / 2**20:.0f} MB, more than {largest / 2**20:.0f}"
-            raise InputError(f"{path} is refused: {member.filename!r} has {size}; get a clean copy")
-        if not member.is_dir():
-            members.setdefault(parts.name, member)
-    return members
 
 
 def _last_error(text: str) -> str:

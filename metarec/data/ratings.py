@@ -115,6 +115,7 @@ class Ratings:
         person: where users are windows of people's histories (`metarec.data.windows`), the row in `people` of whom each
             user row is a part, shape (users,); null: users are people.
         people: the id of each person, first one ``""``; empty where users are people.
+        odd_times: one line on what is odd about the times, to be told where they are used; empty: nothing is.
         tags: what users said of items, until `settled` makes an attribute `tag` of what counts; null: nothing.
     """
 
@@ -137,6 +138,7 @@ class Ratings:
     person: IntArray | None = None
     people: tuple[str, ...] = ()
     tags: Tags | None = None
+    odd_times: str = ""
 
     def __len__(self) -> int:
         return len(self.user)

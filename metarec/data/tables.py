@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -13,11 +13,9 @@ import pyarrow
 from pyarrow import csv as arrow_csv
 
 from metarec.data.fetch import Document
+from metarec.data.lines import content, decoded, in_pieces
 from metarec.data.ratings import BoolArray, IntArray
 from metarec.errors import InputError
-
-PIECE = 16 * 2**20
-"""Bytes of a ratings file that are text in memory at a time; the rest is numbers already, or still to come."""
 
 _NAMES = {"\t": "tabs", " ": "blanks", ",": "commas"}
 
@@ -106,15 +104,15 @@ def read_table(
     Raises:
         InputError: the file is empty, cut off, not text, or a line has another number of columns.
     """
-    data, encoding, first_line = _content(document, encoding, header)
+    data, encoding, first_line = content(document, encoding, header)
     rows = _strings(document.name, data, columns, separator, first_line, encoding)
     return Table(document.name, first_line, rows, header=_called(columns, header, separator))
 
 
 def read_lines(document: Document, encoding: str = "latin-1", header: str | None = None) -> Table:
     """Read a text file into one column of strings, `line`, for formats that have no separator; see `read_table`."""
-    data, encoding, first_line = _content(document, encoding, header)
-    lines = _decoded(document.name, data, encoding, first_line).removesuffix("\n").split("\n")
+    data, encoding, first_line = content(document, encoding, header)
+    lines = decoded(document.name, data, encoding, first_line).removesuffix("\n").split("\n")
     return Table(document.name, first_line, pd.DataFrame({"line": lines}, dtype=str))
 
 
@@ -143,10 +141,10 @@ def read_ratings(
     Raises:
         InputError: as `read_table`, or a value is no such number.
     """
-    data, _, first_line = _content(document, "latin-1", header)
+    data, _, first_line = content(document, "latin-1", header)
     called = _called(columns, header, separator)
     pieces, line = [], first_line
-    for piece in _pieces(data):
+    for piece in in_pieces(data):
         rows = _numbers(document.name, piece, columns, separator, line)
         if rows is None or not _on_scale(rows["rating"].to_numpy(), scale, step).all():
             strings = _strings(document.name, piece, columns, separator, line, "latin-1")
@@ -170,8 +168,8 @@ def read_quoted(document: Document, columns: Sequence[str], header: str) -> Tabl
     Raises:
         InputError: as `read_table`, or quotes are not closed.
     """
-    data, encoding, first_line = _content(document, "utf-8", header)
-    reader = csv.reader(io.StringIO(_decoded(document.name, data, encoding, first_line), newline=""), strict=True)
+    data, encoding, first_line = content(document, "utf-8", header)
+    reader = csv.reader(io.StringIO(decoded(document.name, data, encoding, first_line), newline=""), strict=True)
     try:
         found = [(reader.line_num + first_line - 1, row) for row in reader]
     except csv.Error as error:
@@ -191,55 +189,15 @@ def _called(columns: Sequence[str], header: str | None, separator: str) -> dict[
     return {column: name.rpartition(":")[0] or name for column, name in zip(columns, names, strict=False)}
 
 
-def _content(document: Document, encoding: str, header: str | None) -> tuple[bytes, str, int]:
-    """The lines behind the header, their encoding, and the number of the first one."""
-    data, first_line = document.data, 1
-    if data.startswith(b"\xef\xbb\xbf"):
-        data, encoding = data[3:], "utf-8"
-    data = data.replace(b"\r\n", b"\n")
-    if header is not None and data:
-        found, _, data = data.partition(b"\n")
-        if found.rstrip() != header.encode():
-            start = found[:80].decode("latin-1")
-            cure = f"the first line must be {header!r}; get the data set as published"
-            raise InputError(f"{document.name}:1: {start!r} is another header; {cure}")
-        first_line = 2
-    if not data.strip():
-        raise InputError(f"{document.name} is empty; get a whole copy")
-    if b"\0" in data:
-        raise InputError(f"{document.name} is not a text file in {encoding}; convert it or get another copy")
-    if not data.endswith(b"\n"):
-        line = data.count(b"\n") + first_line
-        cure = "get a whole copy (or add a line break if nothing is missing)"
-        raise InputError(f"{document.name}:{line}: the file ends in the middle of this line; {cure}")
-    return (data.rstrip(b"\n") + b"\n" if data.endswith(b"\n\n") else data), encoding, first_line
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(data):
-        stop = data.find(b"\n", start + PIECE) + 1 or len(data)
-        yield data[start:stop]
-        start = stop
-
-
 def _strings(
     name: str, data: bytes, columns: Sequence[str], separator: str, first_line: int, encoding: str
 ) -> pd.DataFrame:
     data = _separated(name, data, len(columns), separator, first_line)
-    text = io.StringIO(_decoded(name, data, encoding, first_line), newline="")
+    text = io.StringIO(decoded(name, data, encoding, first_line), newline="")
     names, end = list(columns), "\n"
     return pd.read_csv(
         text, sep="\x1f", names=names, dtype=str, quoting=3, na_filter=False, lineterminator=end, skip_blank_lines=False
     )
-
-
-def _decoded(name: str, data: bytes, encoding: str, first_line: int) -> str:
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + first_line
-        raise InputError(f"{name}:{line}: not {encoding}; convert the file to {encoding}") from error
 
 
 def _numbers(name: str, data: bytes, columns: Sequence[str], separator: str, line: int) -> pd.DataFrame | None:
@@ -268,6 +226,7 @@ def _by_value(table: Table, scale: tuple[float, float], step: float) -> pd.DataF
 
 def _on_scale(stars: np.typing.NDArray[np.float64], scale: tuple[float, float], step: float) -> BoolArray:
     good: BoolArray = (stars >= scale[0]) & (stars <= scale[1]) & (stars / step == np.round(stars / step))
+    good &= np.isfinite(stars)
     return good
 
 

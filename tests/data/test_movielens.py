@@ -210,7 +210,7 @@ BAD_DATA = {
     "unknown item": ("2\t99\t3\t1\n", r"u\.data:4: item '99' is not in .*u\.item; "),
     "again": ("10\t2\t4\t1\n", r"u\.data:4: user '10' rates item 2 again after line 1"),
     "two": ("2\t2\t7\t1\n2\t5\t8\t1\n", r"u\.data:4: rating '7' .* \(and 1 more lines?\)"),
-    "bytes": ("2\t2\t\0\t1\n", r"u\.data is not a text file"),
+    "bytes": ("2\t2\t\0\t1\n", r"u\.data:4: a zero byte, so this is no text"),
 }
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metarec.data import tables
 from metarec.data.fetch import Document
 from metarec.data.tables import Table, read_lines, read_quoted, read_ratings, read_table
 from metarec.errors import InputError
@@ -30,7 +29,7 @@ def test_columns_become_numbers():
 def test_pieces_change_nothing(monkeypatch, piece):
     lines = [f"{user},{item},{(user + item) % 5 + 0.5},{user * item}\n" for user in range(7) for item in range(9)]
     whole = ratings("".join(lines))
-    monkeypatch.setattr(tables, "PIECE", piece)
+    monkeypatch.setattr("metarec.data.lines.PIECE", piece)
     assert ratings("".join(lines)).rows.equals(whole.rows)
     with pytest.raises(InputError, match=r"r\.csv:65: r '9' is not a multiple of 0\.5 from 0\.5 to 5"):
         ratings("u,i,r,t\n" + "".join(lines) + "1,1,9,1\n", header="u,i,r,t")

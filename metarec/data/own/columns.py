@@ -1,7 +1,7 @@
 """Columns of users' own files as numbers: ids as codes, ratings on a scale, times as seconds."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,16 +9,13 @@ import pandas as pd
 import pyarrow
 import pyarrow.compute as pc
 
+from metarec.data.odd_times import TimeUnit
 from metarec.data.own.parquet import Rows
 from metarec.data.ratings import BoolArray, IntArray
 from metarec.errors import InputError
 
-TimeUnit = Literal["s", "ms", "us", "iso"]
 PARTS = {"s": 1, "ms": 1_000, "us": 1_000_000}
 """Parts of a second in a unit."""
-
-FAR = 10**11
-"""Seconds; later times, behind the year 5000, are none."""
 
 Codes = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -123,39 +120,6 @@ def seconds(file: Rows, first: int, name: str, column: pyarrow.ChunkedArray, uni
     fault = f"is not a number of {unit}" + ("" if pd.isna(_first_date(column)) else "; give time_unit iso")
     require(file, first, name, column, np.abs(numbers) < 2**53, fault)
     return np.floor(numbers / PARTS[unit]).astype(np.int64)
-
-
-def remarks(time: IntArray, user: Codes, unit: TimeUnit) -> list[str]:
-    """What is odd about times; ratings stand in their order all the same.
-
-    Args:
-        time: seconds.
-        user: whose each is.
-        unit: that they were given in.
-    """
-    found = []
-    low, high = int(time.min()), int(time.max())
-    if high > FAR:
-        found.append(f"times reach {high} seconds, behind the year 5000: give time_unit ms or us if they are those")
-    elif unit in ("ms", "us") and 0 < high < 10**7:
-        found.append(f"the last time is within 4 months of 1970: give time_unit s if times are seconds, not {unit}")
-    if low == high and len(time) > 1:
-        found.append("all times are the same, so they order nothing: no scenario or order by time")
-    if low < 0:
-        found.append(f"{int((time < 0).sum())} times are negative (before 1970)")
-    if low < high and time[0] == high and bool((np.diff(time) <= 0).all()):
-        found.append("times fall from row to row; what counts is the time, not the row")
-    tied = _tied(time - low, user, high - low + 1)
-    if tied and low < high:
-        found.append(f"{tied} ratings have the same time as another of their user, and stand in the order of items")
-    return found
-
-
-def _tied(time: IntArray, user: Codes, span: int) -> int:
-    """How many rows have the user and time of one before."""
-    if span < 2**62 // (int(user.max()) + 1):
-        return int((np.diff(np.sort(user * np.int64(span) + time)) == 0).sum())
-    return int(pd.DataFrame({"user": user, "time": time}).duplicated().sum())
 
 
 def _floats(column: pyarrow.ChunkedArray) -> Floats:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metarec.data.odd_times import TimeUnit
 from metarec.data.own import columns
-from metarec.data.own.columns import Codes, TimeUnit
+from metarec.data.own.columns import Codes
 from metarec.data.own.parquet import Rows
 from metarec.data.own.repeats import Policy, repeated, settle
 from metarec.data.ratings import FloatArray, FoundScale, IntArray

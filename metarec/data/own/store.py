@@ -16,7 +16,7 @@ from metarec.data.fetch import cache_folder
 from metarec.data.numeric import Numeric
 from metarec.data.ratings import FeatureTable, FoundScale, Ratings
 from metarec.errors import InputError
-from metarec.files import replacing
+from metarec.files import replacing, require_file
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def digest_of(files: Mapping[str, Path | None], options: Mapping[str, Any]) -> s
     for role, path in files.items():
         try:
             if path is not None:
+                require_file(path)
                 with path.open("rb") as file:
                     sums[role] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:

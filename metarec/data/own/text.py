@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow
 from pyarrow import csv as arrow_csv
 
+from metarec.data.lines import require_short
 from metarec.errors import InputError
 from metarec.messages import did_you_mean
 
@@ -124,6 +125,7 @@ class TextFile:
             decoded = _Decoded(self.name, self.encoding)
             while chunk := file.read(PIECE):
                 rest += decoded.utf8(chunk, line + rest.count(b"\n"))
+                require_short(self.name, rest, line)
                 stop = self._whole(rest)
                 if stop:
                     yield line, rest[:stop]
@@ -135,6 +137,8 @@ class TextFile:
 
     def _refuse_end(self, line: int, rest: bytes) -> None:
         """Say why what is left at the end is no row."""
+        if line == 1 and b"\r" in rest and b"\n" not in rest:
+            raise InputError(f"{self.name}:1: lines end with CR alone; convert them to end with LF")
         if rest.endswith(b"\n"):
             cure = "correct the quotes, or give quote null"
             raise InputError(f"{self.name}:{line}: a quote is opened on this line or behind it, and not closed; {cure}")

@@ -5,6 +5,7 @@ import pandas as pd
 
 from metarec.data.assembly import Side, assemble, categorical, joint_digest
 from metarec.data.fetch import Document, read_files
+from metarec.data.lines import words
 from metarec.data.ratings import IntArray, Ratings
 from metarec.data.tables import Table, read_table
 from metarec.data.terms import locate
@@ -79,23 +80,22 @@ def _joined(chosen: IntArray, random: IntArray, name: str) -> Table:
 
 def _side(flags: Document, names: Document) -> Side:
     """Users or items with the attributes that two files give, a line each; ids count from 1."""
-    words = _words(flags, names)
-    return Side(np.arange(1, len(words) + 1), categorical(words), file=flags.name)
+    rows = _words(flags, names)
+    return Side(np.arange(1, len(rows) + 1), categorical(rows), file=flags.name)
 
 
 def _words(flags: Document, names: Document) -> pd.DataFrame:
     """A column an attribute, out of one of 0 and 1 a value; the other file names the values, as ``age:20-30``."""
-    columns = names.data.decode("latin-1").split("\n")
-    columns = [column.strip() for column in columns if column.strip()]
+    columns = words(names)
     table = read_table(flags, columns, " ")
     for column in columns:
         table.require(column, table.rows[column].isin(["0", "1"]).to_numpy(dtype=bool), "is not 0 or 1")
     attributes = [column.partition(":")[0] for column in columns]
-    words = {}
+    values_of = {}
     for attribute in dict.fromkeys(attributes):
         own = [column for column, of in zip(columns, attributes, strict=True) if of == attribute]
         on = table.rows[own].to_numpy() == "1"
         table.require(own[0], on.sum(axis=1) <= 1, f"is one of several values of {attribute}")
         values = np.array([column.partition(":")[2] for column in own])
-        words[attribute] = np.where(on.any(axis=1), values[on.argmax(axis=1)], "")
-    return pd.DataFrame(words)
+        values_of[attribute] = np.where(on.any(axis=1), values[on.argmax(axis=1)], "")
+    return pd.DataFrame(values_of)

@@ -1,7 +1,6 @@
 """Anybody's own ratings or events, from a text file or a Parquet file."""
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,15 @@ from typing import Any
 import numpy as np
 
 from metarec.data.assembly import Side
+from metarec.data.odd_times import TimeUnit, remarks, told
 from metarec.data.own import store
 from metarec.data.own.attributes import FeatureFile, Listed, TextOptions, opened, read
-from metarec.data.own.columns import TimeUnit, remarks
 from metarec.data.own.numbers import Numbers, Options, read_numbers, without_repeats
 from metarec.data.own.parquet import Rows
 from metarec.data.own.repeats import Policy
 from metarec.data.own.store import Content
 from metarec.data.ratings import Ratings
 from metarec.errors import InputError
-
-logger = logging.getLogger(__name__)
 
 
 def csv_ratings(
@@ -87,10 +84,9 @@ def csv_ratings(
         if _states(files) != before:
             raise InputError(f"{path} or a file of attributes changed while it was read; try again")
         store.save(kept, content)
-    for warning in content.warnings:
-        logger.warning("%s: %s", path, warning)
     source = "; ".join([f"path {path}", *content.notes, *content.warnings])
-    return dataclasses.replace(content.ratings, name=name or where.stem, source=source)
+    odd = told(path, content.warnings)
+    return dataclasses.replace(content.ratings, name=name or where.stem, source=source, odd_times=odd)
 
 
 def _checked(scale: tuple[float, float] | None, rating: str | None) -> tuple[float, float] | None:

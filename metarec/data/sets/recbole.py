@@ -2,16 +2,18 @@
 
 import dataclasses
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
+from metarec.data import archive
 from metarec.data.assembly import Side, assemble, categorical, joint_digest, sets_or_lists, without_repeats
 from metarec.data.fetch import LARGEST_RATINGS, Document, read_files
+from metarec.data.lines import require_text
 from metarec.data.numeric import Numeric
+from metarec.data.odd_times import remarks, told
 from metarec.data.ratings import CLICKS, FeatureTable, FoundScale, Ratings, derived
 from metarec.data.tables import Table, read_table
 from metarec.data.terms import locate
@@ -77,11 +79,14 @@ def recbole_atomic(
     items = _side(item_file, "item_id", table.rows["item"], item_attributes, title)
     asked = [name, title, *(None if some is None else list(some) for some in (user_attributes, item_attributes))]
     digest = derived(joint_digest((file, *user_file, *item_file)), "recbole", rating, time, *scale, asked)
-    return assemble(name, source + repeats, table, digest, scale, users, items)
+    odd = [] if time is None else remarks(table.integers("time"), pd.factorize(table.rows["user"])[0], "s")
+    found = assemble(name, "; ".join([source + repeats, *odd]), table, digest, scale, users, items)
+    return dataclasses.replace(found, odd_times=told(f"{where}:{name}.inter", odd))
 
 
 def _read(file: Document) -> tuple[Table, dict[str, str]]:
     """The rows as strings, and the type of each field."""
+    require_text(file.name, file.data, "utf-8")
     header = file.data.partition(b"\n")[0].removeprefix(b"\xef\xbb\xbf").rstrip().decode("utf-8", errors="replace")
     fields = header.split("\t")
     for field in fields:
@@ -94,7 +99,7 @@ def _read(file: Document) -> tuple[Table, dict[str, str]]:
 def _require_fields(file: Document, types: dict[str, str], wanted: Sequence[str]) -> None:
     missing = [field for field in wanted if field not in types]
     if missing:
-        raise InputError(f"{file.name}:1: no field {', '.join(missing)}; there are {', '.join(types)}")
+        raise InputError(f"{file.name}:1: no field {', '.join(missing)}; there are {', '.join(types)[:300]}")
 
 
 def _require_options(
@@ -103,13 +108,13 @@ def _require_options(
     """Refuse fields that are not there, and a scale that is none, or that no ratings are on."""
     for option, field, cure in (("rating", rating, "every pair a click"), ("time", time, "no times")):
         if field is not None and field not in types:
-            there = f"no field {field}; there are {', '.join(types)}"
+            there = f"no field {field}; there are {', '.join(types)[:300]}"
             raise InputError(f"{file.name}:1: {there}; give one of them as `{option}`, or null for {cure}")
     if scale is None:
         return
     if rating is None:
         raise InputError(f"scale {list(scale)}: without `rating` every pair is a 1 on the scale (0, 1); leave it out")
-    if not scale[0] < scale[1]:
+    if not -np.inf < scale[0] < scale[1] < np.inf:
         raise InputError(f"scale {list(scale)}: is none; give the lowest rating, then the highest")
 
 
@@ -176,9 +181,9 @@ def _side(
 
 def _holds(where: Path, name: str) -> bool:
     if where.is_dir():
-        return (where / name).is_file()
-    with zipfile.ZipFile(where) as archive:
-        return name in {PurePosixPath(member).name for member in archive.namelist()}
+        return (where / name).exists()
+    with archive.opened(where) as opened:
+        return name in {PurePosixPath(member).name for member in opened.namelist()}
 
 
 def _features(table: Table, rows: pd.DataFrame, types: dict[str, str]) -> FeatureTable:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarec.data.own.columns import codes, floats, ids, ratings, remarks, require, seconds
+from metarec.data.own.columns import codes, floats, ids, ratings, require, seconds
 from metarec.errors import InputError
 
 
@@ -121,31 +121,6 @@ def test_null_in_parquet_is_missing():
         seconds(Lines(), 0, "t", column(1, None), "s")
     with pytest.raises(InputError, match="t is missing"):
         seconds(Lines(), 0, "t", column(dt.datetime(2024, 5, 1), None), "s")
-
-
-@pytest.mark.parametrize(
-    ("time", "unit", "expected"),
-    [
-        ([10**9, 10**9 + 1, 10**9 + 5], "s", []),
-        ([5, 5, 5], "s", ["all times are the same"]),
-        ([10**12, 2 * 10**12, 10**12 + 1], "s", ["give time_unit ms or us if they are those"]),
-        ([10**6, 10**6 + 1, 10**6 + 2], "ms", ["give time_unit s if times are seconds, not ms"]),
-        ([-3, 4, -1], "s", ["2 times are negative (before 1970)"]),
-        ([9, 8, 8], "s", ["times fall from row to row"]),
-        ([7, 9, 7], "s", ["1 ratings have the same time as another of their user"]),
-    ],
-)
-def test_odd_times_are_told(time, unit, expected):
-    found = remarks(np.array(time), np.array([1, 2, 1], dtype=np.int32), unit)
-    assert len(found) == len(expected)
-    assert all(part in remark for part, remark in zip(expected, found, strict=True))
-
-
-def test_ties_are_counted_within_users_however_far_times_reach():
-    user = np.array([1, 1, 1, 2, 2, 2**30], dtype=np.int32)
-    for far in (10, 2**52):
-        [*_, tied] = remarks(np.array([0, far, far, far, far, far]), user, "s")
-        assert tied.startswith("2 ratings have the same time")
 
 
 def test_one_of_many_good_ones_is_found():

@@ -39,7 +39,8 @@ def test_all_three_files(tmp_path):
     )
     assert list(rows) == [(1, 1, 5, -3), (2, 2, 3, 20), (2, 3, 2, 30)]
     assert ratings.source.endswith(
-        "; 1 earlier rating of the same pair left out; found in training: the scale 2 to 5, 2 values of age"
+        "; 1 earlier rating of the same pair left out; 1 of 3 times are negative (before 1970)"
+        "; found in training: the scale 2 to 5, 2 values of age"
     )
     assert [attribute(ratings.user_features, "age", row) for row in range(4)] == ["", "31", "", ""]
     assert [attribute(ratings.user_features, "gender", row) for row in range(4)] == ["", "F", "", "M"]
