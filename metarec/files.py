@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from metarec.errors import InputError
 from metarec.messages import did_you_mean
 
@@ -121,14 +119,15 @@ def read_yaml(path: Path, keys: str) -> dict[str, Any]:
     Raises:
         InputError: it is missing, is no YAML, or holds no keys; names the file and, where there is one, the line.
     """
+    from metarec import plain_yaml  # which stands on this module
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.stat()
+        content = plain_yaml.read(path)
     except OSError as error:
         beside = [file.stem for file in path.parent.glob("*.yaml")]
         cure = did_you_mean(path.stem, beside) or "; give a YAML file"
         raise InputError(f"{path}: cannot be read ({error.strerror}){cure}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; begin with one of {keys}")
     return content

@@ -169,12 +169,12 @@ def _elsewhere(options: argparse.Namespace) -> "Launcher":
 
 def _parsed(given: str) -> tuple[str, Any]:
     """Name and value of a resource."""
-    import yaml
+    from metarec.plain_yaml import loaded
 
     name, sign, value = given.partition("=")
     if not sign:
         raise InputError(f"--resource {given}: give KEY=VALUE")
-    return name, yaml.safe_load(value)
+    return name, loaded(value, f"--resource {name}")
 
 
 def _check(options: argparse.Namespace) -> None:

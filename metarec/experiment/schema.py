@@ -10,10 +10,14 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from metarec import plain_yaml
 from metarec.allowed import OPTION
 from metarec.errors import InputError
 from metarec.files import read_yaml
 from metarec.messages import did_you_mean, of_schema
+
+INTERPOLATION = re.compile(r"\$\{([\w.\[\]-]+|oc\.env:METAREC_DATA(,[^${}]*)?)\}")
+"""What an experiment file may ask for: its own keys, and where data lie."""
 
 TAKEN = ("tuning", "sweeps", "figures", "submitit", "wandb")
 """Folders among the runs of an experiment that are no method's and no scenario's."""
@@ -115,6 +119,12 @@ def load(path: Path) -> Experiment:
         InputError: it is missing, is no YAML, has a wrong key or type, or names a method that is not there.
     """
     read_yaml(path, "shows, layers, methods")
+    for text, line in plain_yaml.scalars(plain_yaml.text_of(path)):
+        if "${" in INTERPOLATION.sub("", text):
+            raise InputError(
+                f"{path}:{line}: {text}: of interpolations there are ${{KEY}} and ${{oc.env:METAREC_DATA,data}}; what "
+                "another would find could be a secret, and is written to files; give the value itself"
+            )
     try:
         merged = OmegaConf.merge(OmegaConf.structured(Experiment), OmegaConf.load(path))
         experiment = OmegaConf.to_object(merged)
