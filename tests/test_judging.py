@@ -51,6 +51,7 @@ def results(folder: Path) -> tuple[pd.DataFrame, dict]:
     return pd.read_parquet(folder / "per_task.parquet"), json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.mark.fault("unseen")
 def test_errors_of_unseen_items_are_those_of_the_predictions(tmp_path: Path) -> None:
     """One trainer fits, validates, tests and predicts."""
     ratings = with_unseen_items()

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from metarec.nets.features import Embedder
 from tests.conftest import synthetic_ratings
 
 
+@pytest.mark.fault("unseen")
 def test_by_hand():
     ratings = synthetic_ratings(6, 30)
     group, groups = encode(["a", "a", "b", "", "c", "a"])
@@ -28,6 +30,7 @@ def test_by_hand():
 WORDS = st.lists(st.lists(st.sampled_from("abcd"), max_size=3), min_size=30, max_size=30)
 
 
+@pytest.mark.fault("unseen")
 @settings(deadline=None, max_examples=30)
 @given(
     words=WORDS, one=st.lists(st.sampled_from(["", "x", "y", "z"]), min_size=30, max_size=30), share=st.integers(1, 5)
@@ -61,6 +64,7 @@ def test_they_are_the_values_that_nets_take_for_unknown(words, one, share):
     assert found.get("user group", 0) == new.sum()
 
 
+@pytest.mark.fault("unseen")
 def test_parts_by_hand():
     ratings = synthetic_ratings(6, 30)
     year, years = encode(["old"] * 20 + [""] * 5 + ["new"] * 5)

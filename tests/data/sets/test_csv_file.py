@@ -191,6 +191,7 @@ def own(folder, users=30, items=25, order=None, constant=None):
     return written(folder, "user,item,rating,time\n" + "".join(lines), f"{len(lines)}-{order is None}.csv")
 
 
+@pytest.mark.fault("permuted")
 @pytest.mark.parametrize("order", ["random", "time"])
 def test_the_order_of_lines_changes_nothing_that_is_measured(tmp_path, order):
     found = []
@@ -207,6 +208,7 @@ def test_the_order_of_lines_changes_nothing_that_is_measured(tmp_path, order):
     assert np.mean(found[0][2]) > 0.5
 
 
+@pytest.mark.fault("degenerate")
 @pytest.mark.parametrize(("users", "items"), [(1, 25), (30, 1)])
 def test_one_user_or_one_item_says_why_it_cannot_be_split(tmp_path, users, items):
     ratings = csv_ratings(own(tmp_path, users, items), time="time", scale=(1, 5))
@@ -215,6 +217,7 @@ def test_one_user_or_one_item_says_why_it_cannot_be_split(tmp_path, users, items
         _ = EpisodeDataModule(ratings, UserCold(), eval_support=1).split
 
 
+@pytest.mark.fault("short-task")
 def test_users_with_too_few_ratings_are_left_out_and_counted(tmp_path):
     ratings = csv_ratings(own(tmp_path), scale=(1, 5))
     split = EpisodeDataModule(ratings, UserCold(min_ratings=22, train_min_ratings=22), eval_support=5).split
