@@ -1,5 +1,5 @@
 """Makes ``python -m metarec`` the same as ``metarec``."""
 
-from metarec.cli import main
+from metarec.entry import main
 
 main()

@@ -91,9 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; bad input ends with one line and status 2.
 
     Args:
-        arguments: command and options; null: those of the process.
+        arguments: command and options; null: those of the process, which `metarec.entry` then guards.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        from metarec import entry
+
+        entry.main()
+    given = list(arguments or ())
     try:
         if given and given[0] in TRAINING:
             if given[0] == "stream":

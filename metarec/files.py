@@ -34,6 +34,10 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, name):  # its reader knows the file by its final name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

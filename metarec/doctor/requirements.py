@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MODULES = {"pyyaml": "yaml", "scikit-learn": "sklearn", "parallel-metalearn": "parallel"}
 """What distributions are imported as, where that is not their name."""
@@ -64,7 +64,7 @@ def requirements(root: Path = Path(__file__).parents[2]) -> tuple[str, list[Requ
     except (OSError, ValueError, KeyError):
         pass  # no checkout
     try:
-        noted = importlib.metadata.metadata("metarec")
+        noted: Any = importlib.metadata.metadata("metarec")
     except importlib.metadata.PackageNotFoundError as error:
         raise LookupError("metarec's own requirements cannot be found") from error
     return noted.get("Requires-Python", ""), parsed(noted.get_all("Requires-Dist") or [])

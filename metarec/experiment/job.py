@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from metarec.experiment.plan import Job
 from metarec.files import RESULTS, read_json, write_json
+from metarec.tracking.ending import finish
 
 LOG = "job.log"
 LEFT = ("job.json", "config.yaml", *RESULTS)
@@ -131,12 +132,6 @@ def redirect(path: Path) -> None:
         os.dup2(file.fileno(), 2)
 
 
-def finish_wandb(code: int) -> None:
-    """Let W&B finish its run, which it does by itself only at the ordinary exit of a process."""
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown(code)
-
-
 def _recorded(task: Task, run: Callable[[Task, Path], int]) -> int:
     """Run a task while holding its folder; note that it is done when it has left its results."""
     folder = task.directory / task.folder
@@ -189,7 +184,7 @@ def _here(task: Task, log: Path) -> int:
     except BaseException:
         traceback.print_exc()
         code = 1
-    finish_wandb(code)
+    finish(code)
     return code
 
 

@@ -11,6 +11,8 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from metarec.tracking.account import has_account
+from metarec.tracking.ending import end, reason
+from metarec.tracking.guarded import GuardedLogger, say
 from metarec.tracking.identity import run_id
 
 
@@ -44,7 +46,7 @@ def wandb_logger(
     try:
         import wandb  # noqa: F401  # Lightning looks for the package's files alone
 
-        logger = WandbLogger(
+        logger = GuardedLogger(
             project=project,
             name=name,
             group=group,
@@ -55,7 +57,7 @@ def wandb_logger(
             settings={"save_code": False},
         )
     except ImportError as error:
-        _say(f"nothing is logged to Weights & Biases ({error}); pip install wandb, or give --trainer.logger=false")
+        say(f"nothing is logged to Weights & Biases ({error}); pip install wandb, or give --trainer.logger=false")
         return DummyLogger()
     logger._wandb_init.pop("anonymous", None)  # W&B warns of it in every run, and Lightning always passes it
     return logger
@@ -67,8 +69,10 @@ def wandb_loggers(trainer: Trainer) -> list[WandbLogger]:
 
 
 def runs(trainer: Trainer) -> list[Any]:
-    """The W&B runs of a trainer; none on other processes than the first."""
-    return [logger.experiment for logger in wandb_loggers(trainer)] if trainer.is_global_zero else []
+    """The W&B runs of a trainer; none on other processes than the first, and none that W&B has failed in."""
+    loggers = wandb_loggers(trainer) if trainer.is_global_zero else []
+    found = [(logger.experiment, logger) for logger in loggers]
+    return [run for run, logger in found if not getattr(logger, "lost", False)]
 
 
 @rank_zero_only
@@ -87,28 +91,23 @@ def join_runs(trainer: Trainer, of: Any) -> None:
         logger._id = os.environ["WANDB_RUN_ID"] if "WANDB_SWEEP_ID" in os.environ else run_id(folder, of)
         logger._save_dir = str(folder) if logger.save_dir == "." else logger.save_dir
         logger._wandb_init |= {"id": logger._id, "dir": logger._save_dir}
-        if not logger._offline:
+        if isinstance(logger, GuardedLogger) and not logger._offline:
             _open(logger)
 
 
-def _open(logger: WandbLogger) -> None:
+def _open(logger: GuardedLogger) -> None:
     """Begin an online run; offline where there is no account, or no network."""
     import wandb
 
     if has_account():
         try:
-            _ = logger.experiment
+            logger.begin()
             return
         except wandb.errors.Error as error:
-            reason = " ".join(str(error).split())
-            wandb.teardown()  # the process of W&B that goes on trying holds the run's id
+            why = reason(error)
+            end()  # the process of W&B that goes on trying holds the run's id
     else:
-        reason = "no account: neither `wandb login` nor WANDB_API_KEY"
-    _say(f"Weights & Biases is offline ({reason}); `metarec sync` uploads the run later")
+        why = "no account: neither `wandb login` nor WANDB_API_KEY"
+    say(f"Weights & Biases is offline ({why}); `metarec sync` uploads the run later")
     logger._offline = True
     logger._wandb_init["mode"] = "offline"
-
-
-@rank_zero_only
-def _say(what: str) -> None:
-    print(f"metarec: {what}", flush=True)
