@@ -22,7 +22,7 @@ from metarec.data.ratings import Ratings
 from metarec.errors import InputError, at_least
 from metarec.files import write_text
 from metarec.layers import check_layers
-from metarec.messages import explained
+from metarec.messages import explained, of_making
 from metarec.module import SAME_CONFIG, MetaModule
 from metarec.provenance import start_from
 from metarec.run_folder import RunFolder
@@ -46,7 +46,12 @@ class Parser(LightningArgumentParser):
             namespace = namespace.clone()
             spec = {"class_path": shared.KEPT, "init_args": Namespace({"name": name})}  # type: ignore[no-untyped-call]
             namespace["data.ratings"] = Namespace(spec)  # type: ignore[no-untyped-call]
-        made: Namespace = super().instantiate(namespace, *given, **options)
+        try:
+            made: Namespace = super().instantiate(namespace, *given, **options)
+        except ValueError as error:
+            if "Union subtypes" not in str(error):
+                raise
+            raise of_making(error) from error
         return made
 
 
@@ -135,7 +140,10 @@ class MetarecCLI(LightningCLI):
         """Add what every run has: its folder, and a progress bar unless told otherwise."""
         config = self._get(self.config_init, "trainer")
         callbacks = [*(config["callbacks"] or []), *self.writers()]
-        at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
+        counts = ("check_val_every_n_epoch", "accumulate_grad_batches")
+        at_least(1, **{f"trainer__{name}": config[name] for name in counts})
+        if config["val_check_interval"] == 0:
+            raise InputError("trainer.val_check_interval 0: give a share of an epoch > 0, or a number of steps >= 1")
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         try:
@@ -239,6 +247,10 @@ def run(arguments: list[str], callbacks: Sequence[Callback] = (), kind: type[Met
         _run_cli(kind, arguments, callbacks)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
+    except ValueError as error:  # what it says of an interval that no epoch has
+        if not str(error).strip().startswith("`val_check_interval`"):
+            raise
+        raise InputError(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:  # what Lightning says of callbacks that cannot work
         if not str(error).startswith(("Early stopping conditioned", "Found more than one stateful callback")):
             raise
