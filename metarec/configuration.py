@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from metarec.data import shared
 from metarec.files import write_text
-from metarec.messages import explained
+from metarec.messages import explained, of_making
 from metarec.tracking.logger import runs
 
 
@@ -30,7 +30,12 @@ class Parser(LightningArgumentParser):
             namespace = namespace.clone()
             spec = {"class_path": shared.KEPT, "init_args": Namespace({"name": name})}  # type: ignore[no-untyped-call]
             namespace["data.ratings"] = Namespace(spec)  # type: ignore[no-untyped-call]
-        made: Namespace = super().instantiate(namespace, *given, **options)
+        try:
+            made: Namespace = super().instantiate(namespace, *given, **options)
+        except ValueError as error:
+            if "Union subtypes" not in str(error):
+                raise
+            raise of_making(error) from error
         return made
 
 

@@ -155,3 +155,19 @@ def of_schema(error: Exception, known: Sequence[str]) -> str:
         line = "this is no list"
     key = getattr(error, "full_key", None)
     return f"{key}: {line}; give a value as in experiments/movielens-100k-user-cold.yaml" if key else line
+
+
+def of_making(error: Exception) -> InputError:
+    """What jsonargparse says of a class that cannot be made where a configuration could say several things, in a line.
+
+    Args:
+        error: what it raised; its cause is what the class said, or that of the first kind of value there could be.
+    """
+    if isinstance(error.__cause__, InputError):
+        return error.__cause__
+    reasons, _, value = str(error).partition("\nErrors:\n")[2].partition("\nGiven value type:")
+    said = [" ".join(entry.split()) for entry in re.split(r"^  - ", reasons, flags=re.MULTILINE)]
+    telling = [entry for entry in said if entry and not entry.startswith(("Expected a", "Not a valid subclass"))]
+    made = list(dict.fromkeys(re.findall(r"class_path='([\w.]+)'", value)))
+    reason = re.sub(r"^Problem with given class_path '[\w.]+': ", "", (telling or said)[0])
+    return InputError(f"{' or '.join(made)}: cannot be made ({reason}); give other arguments, or leave it out")

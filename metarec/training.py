@@ -120,7 +120,10 @@ class MetarecCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         own = config["callbacks"] or []
         callbacks = [*self.keepers(), *(own if isinstance(own, list) else [own]), *self.writers()]
-        at_least(1, trainer__check_val_every_n_epoch=config["check_val_every_n_epoch"])
+        counts = ("check_val_every_n_epoch", "accumulate_grad_batches")
+        at_least(1, **{f"trainer__{name}": config[name] for name in counts})
+        if config["val_check_interval"] == 0:
+            raise InputError("trainer.val_check_interval 0: give a share of an epoch > 0, or a number of steps >= 1")
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         try:
@@ -243,6 +246,10 @@ def run(arguments: list[str], callbacks: Sequence[Callback] = (), kind: type[Met
         _run_cli(kind, arguments, callbacks)
     except MisconfigurationException as error:
         raise InputError(" ".join(str(error).split())) from error
+    except ValueError as error:  # what it says of an interval that no epoch has
+        if not str(error).strip().startswith("`val_check_interval`"):
+            raise
+        raise InputError(f"trainer: {' '.join(str(error).split())}") from error
     except RuntimeError as error:  # what Lightning says of callbacks that cannot work
         if lost_process(error):
             raise LostProcessError("a process that trains with this one has ended, so this one ends too") from error

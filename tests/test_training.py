@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from metarec import cli, training
 from metarec.data.ratings import Ratings
 from metarec.module import MetaModule
+from tests import small
 
 LAYERS = [
     "-c=configs/base.yaml",
@@ -327,3 +328,35 @@ def test_a_checkpoint_with_a_payload_is_refused(
     assert stopped.value.code == 2
     assert "no checkpoint that can be loaded safely" in capsys.readouterr().err
     assert not Path("payload-ran").exists()
+
+
+@pytest.mark.fault("config")
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches 0: give a number >= 1"),
+        ("trainer.val_check_interval=0", "trainer.val_check_interval 0: give a share of an epoch > 0"),
+        ("trainer.val_check_interval=100", "trainer: `val_check_interval` (100) must be less than or equal"),
+        ("trainer.logger=lightning.pytorch.loggers.MLFlowLogger", "MLFlowLogger: cannot be made (Requirement 'mlflow"),
+        ("trainer.strategy.class_path=lightning.pytorch.strategies.DeepSpeedStrategy", "DeepSpeedStrategy: cannot be"),
+        (
+            "trainer.callbacks={class_path: metarec.callbacks.AverageWeights, init_args: {decay: 3}}",
+            "decay 3.0: give a",
+        ),
+        (
+            "trainer.callbacks=[{class_path: metarec.callbacks.AverageWeights, init_args: {decay: 3}}]",
+            "error: decay 3.0: give a number between 0 and 1",
+        ),
+        (
+            "trainer.callbacks="
+            "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: a, mode: up}}",
+            "EarlyStopping: cannot be made (`mode` can be min, max, got up); give other arguments",
+        ),
+    ],
+)
+def test_a_trainer_that_cannot_be_made_is_one_line(
+    option: str, expected: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = f"--trainer.default_root_dir={tmp_path / 'run'}"
+    assert expected in small.refused(capsys, ["fit", *small.layers(trained), folder, f"--{option}"])
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"config.yaml"}

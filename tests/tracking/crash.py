@@ -25,6 +25,8 @@ class KillService(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if trainer.global_step == 2:
-            found = subprocess.run(["pgrep", "-P", str(os.getpid()), "wandb"], capture_output=True, text=True, check=True)
+            found = subprocess.run(
+                ["pgrep", "-P", str(os.getpid()), "wandb"], capture_output=True, text=True, check=True
+            )
             for number in found.stdout.split():
                 os.kill(int(number), signal.SIGKILL)
