@@ -23,8 +23,10 @@ from metarec.files import require_regular
 FORMAT = 1
 """Version of what a checkpoint holds beside what Lightning writes; it goes up when older code could misread it."""
 
-KINDS: tuple[torch.dtype, ...] = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-KINDS += (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+KINDS = (
+    *(torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool),
+    *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
+)
 """Types of numbers that weights may have."""
 
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"

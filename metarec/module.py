@@ -1,7 +1,6 @@
 """MetaModule: the LightningModule that trains and judges an algorithm; what Lightning calls lands here."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -93,9 +92,7 @@ class MetaModule(LightningModule):
         """Epochs and steps that made the weights; empty: they are initial ones."""
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, *given: Any, **options: Any
-    ) -> Self:
+    def load_from_checkpoint(cls, checkpoint_path: Any, *given: Any, **options: Any) -> Self:
         """The module of a checkpoint that `metarec.checkpoint.read` does not refuse; options are Lightning's."""
         with loading(checkpoint_path):
             return super().load_from_checkpoint(checkpoint_path, *given, **{**options, "weights_only": True})

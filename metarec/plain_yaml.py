@@ -102,7 +102,8 @@ def check(text: str) -> None:
         raise PlainError(f"has {len(text)} characters, and {SIZE} are read; give less", 1)
     inside: list[_Open] = [_Open(None, False)]
     sizes: dict[str, int] = {}
-    for event in yaml.parse(text, Loader=LOADER):
+    events: Any = yaml.parse(text, Loader=LOADER)
+    for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionEndEvent):
             done = inside.pop()
@@ -126,7 +127,8 @@ def check(text: str) -> None:
 
 def scalars(text: str) -> Iterator[tuple[str, int]]:
     """Every value and key that is no collection, as text, with its line."""
-    for event in yaml.parse(text, Loader=LOADER):
+    events: Any = yaml.parse(text, Loader=LOADER)
+    for event in events:
         if isinstance(event, yaml.ScalarEvent):
             yield event.value, event.start_mark.line + 1
 

@@ -14,6 +14,7 @@ TINY = [
     "-c=configs/logger/wandb.yaml",
     "-c=configs/scenario/user_cold.yaml",
     "-c=configs/net/neumf.yaml",
+    "--allow-code=tests",
     "--data.ratings=tests.conftest.synthetic_ratings",
     "--data.scenario.init_args.min_ratings=11",
     "--data.eval_support=4",
