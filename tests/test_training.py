@@ -349,8 +349,8 @@ def test_a_checkpoint_with_a_payload_is_refused(
         ),
         (
             "trainer.callbacks="
-            "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: a, mode: 3}}",
-            "EarlyStopping: cannot be made (`mode` can be min, max, got 3); give other arguments",
+            "{class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: a, mode: up}}",
+            "EarlyStopping: cannot be made (`mode` can be min, max, got up); give other arguments",
         ),
     ],
 )
