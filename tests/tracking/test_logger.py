@@ -36,8 +36,9 @@ def test_whole_configuration(tracked: Tracked) -> None:
 @pytest.mark.fault("wandb-resume")
 def test_a_folder_is_one_run_and_another_folder_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
+    longer = ["--trainer.max_epochs=2", "--allow_changes=true"]
     metarec("fit", first, *PLAIN)
-    metarec("fit", first, *PLAIN, f"--ckpt_path={first / 'checkpoints/last.ckpt'}", "--trainer.max_epochs=2")
+    metarec("fit", first, *PLAIN, f"--ckpt_path={first / 'checkpoints/last.ckpt'}", *longer)
     shutil.copy(first / "config.yaml", tmp_path)
     metarec("fit", second, f"-c={tmp_path / 'config.yaml'}", "--ckpt_path=null", "--trainer.max_epochs=1")
     begun, gone_on = read(first)
