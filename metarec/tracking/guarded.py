@@ -72,6 +72,14 @@ class Guarded:
             return Guarded(self._logger, value)
         return self._guarded(value) if callable(value) else value
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Set an entry of a configuration or summary."""
+        self._guarded(self._what.__setitem__)(key, value)
+
+    def __getitem__(self, key: str) -> Any:
+        """An entry of a configuration or summary."""
+        return self._what[key]
+
     def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function that takes W&B's failure for its end."""
 
@@ -96,4 +104,7 @@ class Nothing:
         return self
 
     def __call__(self, *given: Any, **options: Any) -> None:
+        """Do nothing."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
         """Do nothing."""

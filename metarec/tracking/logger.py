@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from metarec.tracking.account import has_account
-from metarec.tracking.ending import end, reason
+from metarec.tracking.ending import end, is_of_wandb, reason
 from metarec.tracking.guarded import GuardedLogger, say
 from metarec.tracking.identity import run_id
 
@@ -40,9 +40,12 @@ def wandb_logger(
         save_dir: folder for W&B's files; null: the run folder.
 
     Returns:
-        The logger; one that logs nothing where the package wandb cannot be imported.
+        The logger; one that logs nothing where the package wandb cannot be imported, or WANDB_MODE is `disabled`.
     """
     os.environ.setdefault("WANDB_SILENT", "true")
+    if os.environ.get("WANDB_MODE", "").lower() == "disabled":  # which Lightning would take for offline
+        say("nothing is logged to Weights & Biases (WANDB_MODE=disabled)")
+        return DummyLogger()
     try:
         import wandb  # noqa: F401  # Lightning looks for the package's files alone
 
@@ -56,8 +59,9 @@ def wandb_logger(
             save_dir=save_dir or ".",
             settings={"save_code": False},
         )
-    except ImportError as error:
-        say(f"nothing is logged to Weights & Biases ({error}); pip install wandb, or give --trainer.logger=false")
+    except Exception as error:  # a package that is broken may raise anything; `metarec doctor` names its cure
+        cure = "pip install wandb, or give --trainer.logger=false"
+        say(f"nothing is logged to Weights & Biases ({reason(error)}); {cure}")
         return DummyLogger()
     logger._wandb_init.pop("anonymous", None)  # W&B warns of it in every run, and Lightning always passes it
     return logger
@@ -92,7 +96,12 @@ def join_runs(trainer: Trainer, of: Any) -> None:
         logger._save_dir = str(folder) if logger.save_dir == "." else logger.save_dir
         logger._wandb_init |= {"id": logger._id, "dir": logger._save_dir}
         if isinstance(logger, GuardedLogger) and not logger._offline:
-            _open(logger)
+            try:
+                _open(logger)
+            except Exception as error:  # such as a WANDB_MODE that is none
+                if not is_of_wandb(error):
+                    raise
+                logger.lose(error)
 
 
 def _open(logger: GuardedLogger) -> None:

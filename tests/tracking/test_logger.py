@@ -33,10 +33,12 @@ def test_whole_configuration(tracked: Tracked) -> None:
     assert config["seed_everything"] == 0
 
 
+@pytest.mark.fault("wandb-resume")
 def test_a_folder_is_one_run_and_another_folder_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
+    longer = ["--trainer.max_epochs=2", "--allow_changes=true"]
     metarec("fit", first, *PLAIN)
-    metarec("fit", first, *PLAIN, f"--ckpt_path={first / 'checkpoints/last.ckpt'}", "--trainer.max_epochs=2")
+    metarec("fit", first, *PLAIN, f"--ckpt_path={first / 'checkpoints/last.ckpt'}", *longer)
     shutil.copy(first / "config.yaml", tmp_path)
     metarec("fit", second, f"-c={tmp_path / 'config.yaml'}", "--ckpt_path=null", "--trainer.max_epochs=1")
     begun, gone_on = read(first)
@@ -52,6 +54,7 @@ def test_a_folder_is_one_run_and_another_folder_another(tmp_path: Path) -> None:
     assert not [name for row in begun.history for name in row if name.startswith("inner_lr")]
 
 
+@pytest.mark.fault("wandb")
 def test_without_the_package_there_is_a_line_and_a_logger_that_logs_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -62,6 +65,7 @@ def test_without_the_package_there_is_a_line_and_a_logger_that_logs_nothing(
     assert "pip install wandb" in line
 
 
+@pytest.mark.fault("wandb")
 @pytest.mark.parametrize("account", [False, True])
 def test_online_without_account_or_network_goes_on_offline(
     account: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -92,6 +96,7 @@ cli.main(sys.argv[1:])
 
 
 @pytest.mark.slow
+@pytest.mark.fault("wandb")
 def test_a_whole_fit_and_test_without_the_package(tmp_path: Path) -> None:
     options = [*TINY, *PLAIN, f"--trainer.default_root_dir={tmp_path}", "--then_test=true"]
     done = subprocess.run(
