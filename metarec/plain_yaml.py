@@ -122,15 +122,16 @@ def check(text: str) -> None:
             _key(inside[-1], None, line)
             if any(one.anchor == event.anchor for one in inside):
                 raise PlainError(f"*{event.anchor} stands inside itself; write it out", line)
-            _add(inside[-1], None, sizes.get(event.anchor, 1), sizes, line)
+            _add(inside[-1], None, sizes.get(str(event.anchor), 1), sizes, line)
 
 
 def scalars(text: str) -> Iterator[tuple[str, int]]:
     """Every value and key that is no collection, as text, with its line."""
     events: Any = yaml.parse(text, Loader=LOADER)
     for event in events:
+        value, mark = getattr(event, "value", None), event.start_mark
         if isinstance(event, yaml.ScalarEvent):
-            yield event.value, event.start_mark.line + 1
+            yield str(value), mark.line + 1
 
 
 def _plain(event: Any, line: int) -> None:
