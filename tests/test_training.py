@@ -348,7 +348,7 @@ def test_a_checkpoint_with_a_payload_is_refused(
             "error: decay 3.0: give a number between 0 and 1",
         ),
         (
-            "trainer.callbacks={class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: a, mode: 3}}",
+            "trainer.callbacks={class_path: lightning.pytorch.callbacks.EarlyStopping, init_args: {monitor: a, mode: 3}}",  # noqa: E501
             "EarlyStopping: cannot be made (`mode` can be min, max, got 3); give other arguments",
         ),
     ],
