@@ -298,7 +298,8 @@ def test_weights_that_do_not_fit_are_refused(
     torch.save(last, path)
     line = refused(capsys, command(name, trained, path, tmp_path))
     assert f"{path}: does not fit the model {expected}; use the configuration it was trained with" in line
-    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} <= {"odd.ckpt", "config.yaml"}
+    begun = {"config.yaml"} if kind == "more" else set()  # buffers are known once there are data
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} <= {"odd.ckpt"} | begun
     with pytest.raises(InputError) as error:
         MetaModule.load_from_checkpoint(path)
     assert str(error.value).startswith(f"{path}: does not fit the model {expected}")
