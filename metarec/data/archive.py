@@ -21,7 +21,7 @@ SMALL = 2**20
 """Bytes."""
 
 _CHUNK = 2**20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, UnicodeError, OverflowError, ValueError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OverflowError, ValueError)
 
 
 @contextlib.contextmanager

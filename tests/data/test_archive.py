@@ -127,11 +127,11 @@ def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "lists 10 files, more than 9" in refused(path)
 
 
-def encrypted(content: bytes) -> bytes:
-    """The bit that says so, in both lists of files."""
+def flagged(content: bytes, bit: int) -> bytes:
+    """With a bit of the first file's flags, in both lists of files: 0 for one that is encrypted, 11 for UTF-8 names."""
     changed = bytearray(content)
     for head, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        changed[content.find(head) + place] |= 1
+        changed[content.find(head) + place + bit // 8] |= 1 << bit % 8
     return bytes(changed)
 
 
@@ -139,15 +139,16 @@ def encrypted(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (encrypted, "cannot be unpacked ('a1' is encrypted); unpack it and give the folder"),
+        (lambda content: flagged(content, 0), "cannot be unpacked ('a1' is encrypted); unpack it and give the folder"),
         (lambda content: content[:-10], "is no zip archive, or is damaged"),
         (lambda content: content[: len(content) // 2], "is no zip archive, or is damaged"),
         (lambda content: content.replace(b"original", b"modified"), "is no zip archive, or is damaged"),
         (lambda content: b"", "is no zip archive, or is damaged"),
         (lambda content: gzip.compress(content), "is no zip archive, or is damaged; give the folder"),
         (lambda content: content.replace(b"a1", b"\xff\xfe"), "holds no a1"),
+        (lambda content: flagged(content.replace(b"a1", b"\xff\xfe"), 11), "is no zip archive, or is damaged"),
     ],
-    ids=["encrypted", "cut", "half", "changed", "empty", "gzip", "name"],
+    ids=["encrypted", "cut", "half", "changed", "empty", "gzip", "name", "utf8"],
 )
 def test_an_archive_that_is_damaged(tmp_path: Path, damage: Callable[[bytes], bytes], said: str) -> None:
     path = packed(tmp_path, (member(packed=zipfile.ZIP_STORED), b"original"))
