@@ -21,7 +21,7 @@ SMALL = 2**20
 """Bytes."""
 
 _CHUNK = 2**20
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, UnicodeError, OverflowError, ValueError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, OverflowError, ValueError)
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise InputError(f"cannot read {path} ({error.strerror or error}); check the path") from error
     except _DAMAGED as error:
         raise InputError(f"{path} is no zip archive, or is damaged; give the folder or fetch it again") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in a way Python cannot undo
+    except (RuntimeError, NotImplementedError) as error:  # in a way that Python cannot undo
         raise InputError(f"{path} cannot be unpacked ({error}); unpack it and give the folder") from error
 
 
@@ -117,9 +117,11 @@ def _require_harmless(path: Path, member: zipfile.ZipInfo, place: PurePosixPath,
         raise _refusal(path, f"{_shown(member)} has {size / 2**20:.0f} MB, more than {largest / 2**20:.0f}")
     if size > SMALL and size > RATIO * packed:
         raise _refusal(path, f"{_shown(member)} grows from {packed} to {size} bytes, as a bomb does")
+    odd = "is encrypted" * (member.flag_bits & 1)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        cure = "unpack it and give the folder"
-        raise InputError(f"{path} cannot be unpacked ({_shown(member)} is not deflated, as zip files are); {cure}")
+        odd = odd or "is not deflated, as zip files are"
+    if odd:
+        raise InputError(f"{path} cannot be unpacked ({_shown(member)} {odd}); unpack it and give the folder")
 
 
 def _refusal(path: Path, fault: str) -> InputError:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from metarec.data import archive
+from metarec.data.download import download
 from metarec.errors import InputError
 from metarec.files import require_file
 
@@ -71,6 +73,11 @@ class Package:
         """What it is, for people."""
         return f"PyPI package {self.name} {self.version}"
 
+    @property
+    def by_hand(self) -> str:
+        """How people get it."""
+        return f"{self.file} with pip download --no-deps {self.name}=={self.version}"
+
     def fetch(self, folder: Path) -> Path:
         """Put the wheel into a folder with ``pip download``; raises FetchError if that fails."""
         requirements = folder / "requirements.txt"
@@ -118,15 +125,19 @@ class Download:
         """What it is, for people."""
         return "official archive"
 
+    @property
+    def by_hand(self) -> str:
+        """How people get it."""
+        return f"{self.url} with a browser"
+
     def fetch(self, folder: Path) -> Path:
         """Download the archive into a folder; raises FetchError if that fails."""
         import pooch  # slow to import, and needed once
 
         pooch.get_logger().setLevel(logging.WARNING)
-        downloader = pooch.HTTPDownloader(timeout=30)
         try:
             known = f"sha256:{self.sha256}"
-            found = pooch.retrieve(self.url, known, fname=self.file, path=folder, downloader=downloader)
+            found = pooch.retrieve(self.url, known, fname=self.file, path=folder, downloader=download)
         except (
             OSError,
             ValueError,
@@ -234,12 +245,14 @@ def _cached(folder: Path, archives: Sequence[Archive]) -> tuple[Path, str] | Non
 
 def _fetch_first(name: str, archives: Sequence[Archive], folder: Path) -> tuple[Path, str]:
     reasons = []
+    for left in folder.glob("fetch-*"):  # by a process that was killed; none fetches now but this one
+        shutil.rmtree(left, ignore_errors=True)
     for source in archives:
         try:
             return _store(source, folder), source.source
         except FetchError as error:
             reasons.append(f"{source.source}: {error}")
-    cure = f"get {archives[-1].file} in another way and give its path"
+    cure = f"get {archives[-1].by_hand} and give its path, or put it at {folder / archives[-1].file}"
     raise InputError(f"no source serves {name}: {'; '.join(reasons)}; {cure}")
 
 

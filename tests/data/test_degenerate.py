@@ -91,7 +91,8 @@ def test_users_with_too_few_ratings_are_left_out_and_counted(tmp_path: Path, lay
     short = {f"u{user}" for user in range(0, 30, 3)}
     frame = frame[~frame["user"].isin(short) | (frame.groupby("user").cumcount() < 6)]
     frame.to_csv(tmp_path / "own.csv", index=False)
-    found = judged(tmp_path, layers, "--data.scenario.init_args.train_min_ratings=10")
+    scenario = ["train_min_ratings=10", "fractions=[0.4, 0.3, 0.3]"]
+    found = judged(tmp_path, layers, *(f"--data.scenario.init_args.{option}" for option in scenario))
     assert sum(count for reason, count in found["split"]["left_out"].items() if "too few" in reason) == len(short)
     table = pd.read_parquet(tmp_path / "run" / "per_task.parquet")
     assert len(table) == found["tasks"] > 0

@@ -1,11 +1,9 @@
 import hashlib
-import stat
 import subprocess
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
 
 import pytest
 
@@ -56,6 +54,7 @@ def test_sources_are_tried_in_order_and_then_the_cache_serves(tmp_path, monkeypa
     assert calls == ["PyPI package thing 1.0"]
 
 
+@pytest.mark.fault("host")
 def test_next_source_serves_when_the_first_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(Package, "fetch", fail("no pip"))
     monkeypatch.setattr(Download, "fetch", serve())
@@ -75,6 +74,7 @@ def test_all_failing_gives_one_line_with_every_reason_and_the_cure(tmp_path, mon
     assert "\n" not in message
 
 
+@pytest.mark.fault("digest")
 def test_wrong_digest_is_refused_and_nothing_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(Download, "fetch", serve(b"something else"))
     with pytest.raises(InputError, match=r"SHA-256 of thing\.zip is not the pinned one"):
@@ -82,6 +82,7 @@ def test_wrong_digest_is_refused_and_nothing_is_kept(tmp_path, monkeypatch):
     assert [file.name for file in (tmp_path / "thing").iterdir() if file.name != "lock"] == []
 
 
+@pytest.mark.fault("digest")
 def test_damaged_cache_is_fetched_again(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(Download, "fetch", serve())
     path, _ = obtain("thing", (OFFICIAL,), str(tmp_path))
@@ -91,6 +92,7 @@ def test_damaged_cache_is_fetched_again(tmp_path, monkeypatch, caplog):
     assert caplog.text.count("is damaged") == 1
 
 
+@pytest.mark.fault("two-fetch")
 def test_threads_fetch_once(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(Download, "fetch", serve(calls=calls, seconds=0.3))
@@ -103,31 +105,6 @@ def test_threads_fetch_once(tmp_path, monkeypatch):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == [CONTENT] * 4
     assert len(calls) == 1
-
-
-def _ask_in_a_process(cache, log):
-    def fake(self, folder):
-        with log.open("a") as file:
-            file.write("fetched\n")
-        time.sleep(0.3)
-        path = folder / self.file
-        path.write_bytes(CONTENT)
-        return path
-
-    Download.fetch = fake
-    obtain("thing", (OFFICIAL,), str(cache))
-
-
-def test_processes_fetch_once(tmp_path):
-    context = get_context("spawn")
-    log = tmp_path / "log"
-    processes = [context.Process(target=_ask_in_a_process, args=(tmp_path, log)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert log.read_text() == "fetched\n"
 
 
 def test_cache_that_is_a_file_is_refused(tmp_path):
@@ -218,46 +195,10 @@ def test_missing_files_are_named(tmp_path):
         read_files(tmp_path / "absent", (("a1",),))
 
 
-@pytest.mark.parametrize("name", ["/a1", "../a1", "deep/../../a1", "..\\a1", "C:\\a1"])
-def test_archive_that_points_outside_is_refused(tmp_path, name):
-    archive = write_zip(tmp_path / "x.zip", {"a1": b"", name: b""})
-    with pytest.raises(InputError, match="points out of the archive"):
-        read_files(archive, (("a1",),))
-
-
-def test_archive_with_a_symbolic_link_is_refused(tmp_path):
-    link = zipfile.ZipInfo("a1")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    archive = write_zip(tmp_path / "x.zip", {})
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr(link, "elsewhere")
-    with pytest.raises(InputError, match="symbolic link"):
-        read_files(archive, (("a1",),))
-
-
+@pytest.mark.fault("archive")
 def test_archive_with_a_huge_member_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "LARGEST_MEMBER", 1000)
     with pytest.raises(InputError, match="is refused: 'a1' has"):
         read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1001}), (("a1",),))
     assert read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1000}), (("a1",),))
     assert read_files(write_zip(tmp_path / "x.zip", {"a1": b"0" * 1001}), (("a1",),), largest=1001)
-
-
-def test_no_archive_and_a_cut_one_are_refused(tmp_path):
-    plain = tmp_path / "plain.zip"
-    plain.write_bytes(b"hello")
-    with pytest.raises(InputError, match="is no zip archive"):
-        read_files(plain, (("a1",),))
-    cut = write_zip(tmp_path / "cut.zip", {"a1": b"0123456789" * 50})
-    cut.write_bytes(cut.read_bytes()[:-10])
-    with pytest.raises(InputError, match="is no zip archive, or is damaged"):
-        read_files(cut, (("a1",),))
-
-
-def test_archive_with_changed_bytes_is_refused(tmp_path):
-    archive = tmp_path / "x.zip"
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("a1", b"original")
-    archive.write_bytes(archive.read_bytes().replace(b"original", b"modified"))
-    with pytest.raises(InputError, match="is damaged"):
-        read_files(archive, (("a1",),))
