@@ -122,7 +122,7 @@ def check(text: str) -> None:
             _key(inside[-1], None, line)
             if any(one.anchor == event.anchor for one in inside):
                 raise PlainError(f"*{event.anchor} stands inside itself; write it out", line)
-            _add(inside[-1], None, sizes.get(event.anchor, 1), sizes, line)
+            _add(inside[-1], None, sizes.get(str(event.anchor), 1), sizes, line)
 
 
 def scalars(text: str) -> Iterator[tuple[str, int]]:
@@ -130,7 +130,8 @@ def scalars(text: str) -> Iterator[tuple[str, int]]:
     events: Any = yaml.parse(text, Loader=LOADER)
     for event in events:
         if isinstance(event, yaml.ScalarEvent):
-            yield event.value, event.start_mark.line + 1
+            mark: Any = event.start_mark
+            yield event.value, mark.line + 1
 
 
 def _plain(event: Any, line: int) -> None:
