@@ -129,9 +129,9 @@ def scalars(text: str) -> Iterator[tuple[str, int]]:
     """Every value and key that is no collection, as text, with its line."""
     events: Any = yaml.parse(text, Loader=LOADER)
     for event in events:
-        value, mark = getattr(event, "value", None), event.start_mark
         if isinstance(event, yaml.ScalarEvent):
-            yield str(value), mark.line + 1
+            mark: Any = event.start_mark
+            yield event.value, mark.line + 1
 
 
 def _plain(event: Any, line: int) -> None:

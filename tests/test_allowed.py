@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from metarec import allowed, cli, configured, methods, training
+from metarec import allowed, cli, configured, messages, methods, training
 from metarec.errors import InputError
 from metarec.experiment.checking import to_keep
 from tests.small import layers, refused
@@ -89,6 +89,7 @@ def test_what_names_no_component_imports_nothing_either(
     option: str, trained: Path, imported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused(capsys, ["fit", *layers(trained), option, f"--trainer.default_root_dir={tmp_path / 'run'}"])
+    messages._first_unknown(["owncode", "Nets"])  # what a hint would look at
     assert not imported.exists()
 
 
@@ -146,8 +147,10 @@ def test_the_command_line_allows_code_and_for_that_call_alone(
     config = training.parse(["fit", *layers(trained)[:5], option, *own])
     assert config["model"]["net"]["class_path"] == "owncode.Net"
     assert config["data"]["ratings"]["class_path"] == "owncode.read"
-    assert imported.exists()
+    imported.unlink()
+    sys.modules.pop("owncode")
     assert refusal("owncode.Net") in refused(capsys, ["fit", *layers(trained), "--model.net=owncode.Net"])
+    assert not imported.exists()
 
 
 def test_other_code_trains_where_it_is_allowed(trained: Path, tmp_path: Path) -> None:
