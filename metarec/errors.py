@@ -5,8 +5,12 @@ class InputError(Exception):
     """Bad input from outside: a file, an option, a configuration.
 
     The message is one line that says what was found, where, and what to do about it. The command line
-    prints it without a traceback and exits with status 2.
+    prints it without a traceback and exits with status 2. What cannot be printed, such as a line break out of a file or
+    a name, is written as Python writes it.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message))
 
 
 class DivergedError(InputError):

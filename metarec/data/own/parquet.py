@@ -36,9 +36,9 @@ class ParquetFile:
         try:
             with parquet.ParquetFile(path) as file:
                 rows, self.columns = file.metadata.num_rows, list(file.schema_arrow.names)
-        except OSError as error:
-            raise InputError(f"cannot read {path} ({error.strerror or error}); check the path") from error
-        except pyarrow.ArrowException as error:
+        except (OSError, pyarrow.ArrowException) as error:
+            if isinstance(error, OSError) and error.strerror:
+                raise InputError(f"cannot read {path} ({error.strerror}); check the path") from error
             raise InputError(f"{path} is no Parquet file, or is damaged; get a whole copy") from error
         if not rows:
             raise InputError(f"{path} holds no row; get a whole copy")

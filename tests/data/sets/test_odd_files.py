@@ -1,12 +1,10 @@
 """What every source does with files that are odd but can be read, and with paths that lead to no file."""
 
 import codecs
-import contextlib
 import dataclasses
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +16,12 @@ from metarec.errors import InputError
 from tests.data.sets.all_sources import SOURCES, Source
 from tests.data.sets.cases import files, sources
 from tests.data.test_movielens import assert_same
+from tests.fuzz.parsers import within
 
 Refused = Callable[..., str]
 Recorder = Callable[[str, object], None]
 pytestmark = pytest.mark.usefixtures("cache")
 TIMED = ["recbole-atomic", "csv", "csv-separated", "parquet"]
-
-
-@contextlib.contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Fail where the block hangs."""
-
-    def stop(*_: object) -> None:
-        raise AssertionError(f"hangs for {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def left_out(ratings: Ratings) -> int:
