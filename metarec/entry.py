@@ -7,9 +7,8 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make space, or write to another disk"),
@@ -115,11 +114,8 @@ def _run() -> int:
     _end_wandb(code)
     try:
         sys.stdout.flush()
-    except OSError as error:
+    except BrokenPipeError:  # who reads has seen enough
         _mute()
-        if error.errno != errno.EPIPE:
-            error.filename = "standard output"
-            raise
     return code
 
 
@@ -133,12 +129,11 @@ def _end_wandb(code: int) -> None:
 
 def _line(error: OSError) -> str:
     """What was found, where, and the cure."""
-    where: Any = error.filename
-    with suppress(OSError):
+    try:
         sys.stdout.flush()
-        return f"{where or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
-    _mute()
-    return f"{where or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
+    except OSError:
+        _mute()
+    return f"{error.filename or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
 
 
 def _mute() -> None:

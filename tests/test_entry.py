@@ -34,7 +34,7 @@ COMMANDS = {
     "argparse": ["methods"],
     "metarec.methods": ["methods"],
     "torch": ["tasks", *TINY],
-    "lightning.pytorch.cli": ["fit", *TINY],
+    "jsonargparse": ["fit", *TINY],
     "metarec.streaming.command": ["stream"],
     "pandas": ["table", "experiments/movielens-100k-user-cold.yaml"],
     "metarec.doctor.checkup": ["doctor"],
@@ -183,12 +183,23 @@ def test_a_table_on_a_full_disk(tiny_disk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("disk-full")
-def test_output_on_a_full_disk() -> None:
+@pytest.mark.parametrize("letters", [1, 100_000])
+def test_output_on_a_full_disk(letters: int, tmp_path: Path) -> None:
+    script = SCRIPT.format(number=0, body=f"    print('x' * {letters})")
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "metarec", "methods"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    refused(done, "No space left on device; make space")
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    refused(done, "output: No space left on device; make space")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_who_reads_may_stop_reading(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = SCRIPT.format(number=0, body="    print('x')")
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.fault("read-only")
