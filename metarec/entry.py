@@ -105,6 +105,9 @@ def _run() -> int:
     code = 0
     try:
         cli.main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough
+        _mute()
     except Ended:
         raise
     except SystemExit as stop:
@@ -112,10 +115,6 @@ def _run() -> int:
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)
     _end_wandb(code)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # who reads has seen enough
-        _mute()
     return code
 
 

@@ -183,21 +183,26 @@ def test_a_table_on_a_full_disk(tiny_disk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("disk-full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("letters", [1, 100_000])
-def test_output_on_a_full_disk(letters: int, tmp_path: Path) -> None:
+def test_output_on_a_full_disk(letters: int, unbuffered: str, tmp_path: Path) -> None:
     script = SCRIPT.format(number=0, body=f"    print('x' * {letters})")
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-c", script, str(tmp_path)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        surroundings = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=surroundings, check=False)
     refused(done, "output: No space left on device; make space")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_who_reads_may_stop_reading(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_who_reads_may_stop_reading(unbuffered: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     script = SCRIPT.format(number=0, body="    print('x')")
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], stdout=writing, stderr=subprocess.PIPE)
+    surroundings = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=surroundings, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
