@@ -33,19 +33,23 @@ class Listener:
 
     Attributes:
         received: the last signal that has come; 0: none.
+        listening: whether a signal is turned into an exception.
     """
 
     received = 0
+    listening = False
 
     def listen(self) -> None:
         """Listen, until `leave`."""
         self._process = os.getpid()
+        self.listening = True
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._hear)
         sys.unraisablehook = self._unraisable
 
     def leave(self) -> None:
         """From now on a signal ends the process at once: its work is done."""
+        self.listening = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
@@ -66,7 +70,12 @@ class Listener:
             return
         from threading import Timer
 
-        Timer(0.01, os.kill, (os.getpid(), self.received)).start()
+        Timer(0.01, self._send_again).start()
+
+    def _send_again(self) -> None:
+        """Send the signal again, unless its work is done by now."""
+        if self.listening:
+            os.kill(os.getpid(), self.received)
 
 
 def main() -> NoReturn:

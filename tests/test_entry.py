@@ -91,6 +91,13 @@ BODIES = {
     Odd()
     time.sleep(20)
 """,
+    "destructor, and then anywhere": """
+    class Odd:
+        def __del__(self):
+            end()
+    Odd()
+    os.kill(os.getpid(), {number})
+""",
     "turned into another error": """
     try:
         end()
@@ -113,7 +120,9 @@ def test_a_signal_anywhere_else_leaves_files_whole(
 ) -> None:
     path = tmp_path / "table.md"
     path.write_text("whole")
-    done = called(["-c", SCRIPT.format(number=int(number), body=BODIES[body]), str(path)])
+    done = called(
+        ["-c", SCRIPT.format(number=int(number), body=BODIES[body].replace("{number}", str(int(number)))), str(path)]
+    )
     assert (done.returncode, done.stderr.splitlines()) == (code, [line]), done.stderr
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "whole"
