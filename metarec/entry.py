@@ -7,9 +7,8 @@ import errno
 import os
 import signal
 import sys
-from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make space, or write to another disk"),
@@ -34,19 +33,23 @@ class Listener:
 
     Attributes:
         received: the last signal that has come; 0: none.
+        listening: whether a signal is turned into an exception.
     """
 
     received = 0
+    listening = False
 
     def listen(self) -> None:
         """Listen, until `leave`."""
         self._process = os.getpid()
+        self.listening = True
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._hear)
         sys.unraisablehook = self._unraisable
 
     def leave(self) -> None:
         """From now on a signal ends the process at once: its work is done."""
+        self.listening = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
@@ -67,7 +70,12 @@ class Listener:
             return
         from threading import Timer
 
-        Timer(0.01, os.kill, (os.getpid(), self.received)).start()
+        Timer(0.01, self._send_again).start()
+
+    def _send_again(self) -> None:
+        """Send the signal again, unless its work is done by now."""
+        if self.listening:
+            os.kill(os.getpid(), self.received)
 
 
 def main() -> NoReturn:
@@ -106,6 +114,9 @@ def _run() -> int:
     code = 0
     try:
         cli.main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has seen enough
+        _mute()
     except Ended:
         raise
     except SystemExit as stop:
@@ -113,13 +124,6 @@ def _run() -> int:
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)
     _end_wandb(code)
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        _mute()
-        if error.errno != errno.EPIPE:
-            error.filename = "standard output"
-            raise
     return code
 
 
@@ -133,12 +137,11 @@ def _end_wandb(code: int) -> None:
 
 def _line(error: OSError) -> str:
     """What was found, where, and the cure."""
-    where: Any = error.filename
-    with suppress(OSError):
+    try:
         sys.stdout.flush()
-        return f"{where or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
-    _mute()
-    return f"{where or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
+    except OSError:
+        _mute()
+    return f"{error.filename or 'output'}: {error.strerror}; {CURES[error.errno or 0]}"
 
 
 def _mute() -> None:

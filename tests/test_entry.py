@@ -34,7 +34,7 @@ COMMANDS = {
     "argparse": ["methods"],
     "metarec.methods": ["methods"],
     "torch": ["tasks", *TINY],
-    "lightning.pytorch.cli": ["fit", *TINY],
+    "jsonargparse": ["fit", *TINY],
     "metarec.streaming.command": ["stream"],
     "pandas": ["table", "experiments/movielens-100k-user-cold.yaml"],
     "metarec.doctor.checkup": ["doctor"],
@@ -91,6 +91,13 @@ BODIES = {
     Odd()
     time.sleep(20)
 """,
+    "destructor, and then anywhere": """
+    class Odd:
+        def __del__(self):
+            end()
+    Odd()
+    os.kill(os.getpid(), {number})
+""",
     "turned into another error": """
     try:
         end()
@@ -113,7 +120,9 @@ def test_a_signal_anywhere_else_leaves_files_whole(
 ) -> None:
     path = tmp_path / "table.md"
     path.write_text("whole")
-    done = called(["-c", SCRIPT.format(number=int(number), body=BODIES[body]), str(path)])
+    done = called(
+        ["-c", SCRIPT.format(number=int(number), body=BODIES[body].replace("{number}", str(int(number)))), str(path)]
+    )
     assert (done.returncode, done.stderr.splitlines()) == (code, [line]), done.stderr
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "whole"
@@ -183,12 +192,28 @@ def test_a_table_on_a_full_disk(tiny_disk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("disk-full")
-def test_output_on_a_full_disk() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("letters", [1, 100_000])
+def test_output_on_a_full_disk(letters: int, unbuffered: str, tmp_path: Path) -> None:
+    script = SCRIPT.format(number=0, body=f"    print('x' * {letters})")
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "metarec", "methods"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    refused(done, "No space left on device; make space")
+        command = [sys.executable, "-c", script, str(tmp_path)]
+        surroundings = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=surroundings, check=False)
+    refused(done, "output: No space left on device; make space")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_who_reads_may_stop_reading(unbuffered: str, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = SCRIPT.format(number=0, body="    print('x')")
+    surroundings = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=surroundings, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.fault("read-only")
