@@ -15,6 +15,7 @@ TINY = [
     "-c=configs/scenario/user_cold.yaml",
     "-c=configs/net/neumf.yaml",
     "--allow-code=tests",
+    "--allow-code=tests",
     "--data.ratings=tests.conftest.synthetic_ratings",
     "--data.scenario.init_args.min_ratings=11",
     "--data.eval_support=4",
