@@ -10,7 +10,7 @@ SPEED := docs/speed
 DEMO := experiments/movielens-100k-user-cold.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo table peers bench test test-all faults lint format clean
+.PHONY: help install demo table peers bench test test-all faults fuzz lint format clean
 
 help:  ## print the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,6 +52,10 @@ test-all: $(READY)  ## all tests: real training and several processes too
 
 faults: $(READY)  ## inject every fault of tests/faults/catalogue.py, print the table into README.md (40 minutes)
 	$(BIN)/python -m pytest tests -m fault --faults-into=README.md
+
+fuzz: $(READY)  ## fuzz every parser for a minute, guided by coverage; inputs that go wrong are kept in build/fuzz (20 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.harness --seconds 60
 
 lint: $(READY)  ## ruff and mypy
 	$(BIN)/ruff check .

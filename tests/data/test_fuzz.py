@@ -1,5 +1,8 @@
 """Anything at all as a file, to every parser: it is read, or refused in one line, and neither takes long."""
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,3 +59,18 @@ def test_many_files_are_read_or_refused(
     name: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     record_property("injected", fuzz(name, tmp_path, 300))
+
+
+@pytest.mark.slow
+@pytest.mark.fault("fuzz")
+def test_the_guided_fuzzing_runs(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """Five seconds each; `make fuzz` takes a minute each, of all parsers."""
+    pytest.importorskip("atheris")
+    names = ["100k", "recbole-atomic", "csv", "archive"]
+    command = [sys.executable, "-m", "tests.fuzz.harness", *names, "--seconds=5", f"--keep={tmp_path / 'kept'}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    inputs = [int(count) for count in re.findall(r": (\d+) inputs", done.stdout)]
+    assert len(inputs) == len(names)
+    assert min(inputs) > 0
+    record_property("injected", sum(inputs))

@@ -35,12 +35,12 @@ class ParquetFile:
         self.name, self.path = str(path), path
         try:
             with parquet.ParquetFile(path) as file:
-                rows, self.columns = file.metadata.num_rows, list(file.schema_arrow.names)
+                self._rows, self.columns = file.metadata.num_rows, list(file.schema_arrow.names)
         except (OSError, pyarrow.ArrowException) as error:
             if isinstance(error, OSError) and error.strerror:
                 raise InputError(f"cannot read {path} ({error.strerror}); check the path") from error
             raise InputError(f"{path} is no Parquet file, or is damaged; get a whole copy") from error
-        if not rows:
+        if not self._rows:
             raise InputError(f"{path} holds no row; get a whole copy")
 
     def require_columns(self, wanted: Sequence[str]) -> None:
@@ -65,15 +65,19 @@ class ParquetFile:
         Raises:
             InputError: a column of codes holds something else, or the file is damaged.
         """
+        left = self._rows
         try:
             with parquet.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(BATCH, columns=[*codes, *strings]):
+                    left -= len(batch)
                     columns = {name: self._coded(name, batch.column(name)) for name in codes}
                     yield pyarrow.table(columns | {name: batch.column(name) for name in strings})
         except (pyarrow.ArrowException, OSError) as error:
             raise InputError(
                 f"{self.name} is damaged ({' '.join(str(error).split())[:120]}); get a whole copy"
             ) from error
+        if left:
+            raise InputError(f"{self.name} is damaged (its rows are not {self._rows}, as it says); get a whole copy")
 
     def place(self, row: int) -> str:
         """Where a row stands, as in ``ratings.parquet row 17``, the first one being 1."""

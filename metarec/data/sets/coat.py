@@ -87,6 +87,9 @@ def _side(flags: Document, names: Document) -> Side:
 def _words(flags: Document, names: Document) -> pd.DataFrame:
     """A column an attribute, out of one of 0 and 1 a value; the other file names the values, as ``age:20-30``."""
     columns = words(names)
+    again = [column for place, column in enumerate(columns) if column in columns[:place]]
+    if again:
+        raise InputError(f"{names.name}: {again[0][:40]!r} is listed twice; get a whole copy")
     table = read_table(flags, columns, " ")
     for column in columns:
         table.require(column, table.rows[column].isin(["0", "1"]).to_numpy(dtype=bool), "is not 0 or 1")

@@ -62,6 +62,10 @@ def test_an_archive_gives_the_same(tmp_path):
         ({"train": "4 0 1\n"}, r"train\.ascii has 1 lines for 2 users"),
         ({"train": "4 0\n0 2\n"}, r"train\.ascii:1: 2 columns instead of 3"),
         ({"test": "0 5 2\n3 0 0\n"}, r"test\.ascii:1: rates item 3 otherwise than train\.ascii"),
+        (
+            {"user_features_map": "gender:men\ngender:men\nage:20-30\nage:over 60"},
+            r"user_features_map\.txt: 'gender:men' is listed twice",
+        ),
         ({"user_features": "1 1 0 1\n0 1 0 0\n"}, "user_features.ascii:1: gender:men '1' is one of several values"),
         ({"user_features": "2 0 0 1\n0 1 0 0\n"}, "user_features.ascii:1: gender:men '2' is not 0 or 1"),
     ],
