@@ -26,7 +26,7 @@ from metarec.errors import InputError
         ("shows: A small table.", "", "shows"),
         ("a.yaml]\n        options", "b.yaml]\n        options", "b.yaml is not a file"),
         ("metrics: [mae]", "metrics: [mae", "not YAML"),
-        ("metrics: [mae]", "metrics: [mae]\n        metrics: [rmse]", "duplicate key"),
+        ("metrics: [mae]", "metrics: [mae]\n        metrics: [rmse]", "the key 'metrics' stands there twice"),
         ("seeds: [0, 1]", "scenarios: {a: {layers: [absent.yaml]}}", "layer absent.yaml is not a file"),
         ("tuned: {", "../../out: {", "'../../out' is a folder's name too; give letters"),
         ("tuned: {", "tuning: {", "'tuning' is a folder's name too"),
