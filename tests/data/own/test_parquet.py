@@ -55,5 +55,13 @@ def test_a_damaged_file_is_refused(tmp_path):
         list(ParquetFile(path).tables(["user"], []))
 
 
+def test_fewer_rows_than_the_file_says_are_refused(tmp_path):
+    """As where the list of row groups at its end is damaged, or where it changes while it is read."""
+    file = ParquetFile(written(tmp_path, user=["a", "b"]))
+    written(tmp_path, user=["a"])
+    with pytest.raises(InputError, match=r"f\.parquet is damaged \(its rows are not 2, as it says\)"):
+        list(file.tables(["user"], []))
+
+
 def test_names_tell_parquet(tmp_path):
     assert [is_parquet(tmp_path / name) for name in ("a.parquet", "a.PQ", "a.csv", "parquet")] == [1, 1, 0, 0]
