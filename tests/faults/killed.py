@@ -103,7 +103,7 @@ def fitted(
     arguments = {"max_epochs": 3, "callbacks": [*keeps, *more], "plugins": [WholeFiles()], **options}
     trainer, module = trainer_of(folder, **arguments), _module(ratings, setting)
     last = folder / LAST
-    data = data_of(ratings, **{"batch_size": 4, "eval_batch_size": 4, **setting.get("data", {})})
+    data = data_of(ratings, **{"batch_size": 6, "eval_batch_size": 4, **setting.get("data", {})})
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
     found = {f"weights {name}": value.clone() for name, value in module.state_dict().items()}
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)

@@ -49,11 +49,15 @@ def test_what_is_not_restored_is_seen(
     assert odd
 
 
+EVERYWHERE = [("accumulated over validation", moment) for moment in MOMENTS]
+EVERYWHERE += [(setting, MOMENTS[0]) for setting in SETTINGS if setting != EVERYWHERE[0][0]]
+"""The setting with most states at every moment, the others at every step."""
+
+
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.fault("killed")
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("setting", "moment"), EVERYWHERE)
 def test_killed_at_every_moment(
     setting: str, moment: str, ratings: Ratings, tmp_path: Path, record_property: Record
 ) -> None:
