@@ -1,6 +1,7 @@
 """The configuration of a training command: its layers of YAML, its parser, and the copy in the run folder."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from metarec.data import shared
+from metarec.errors import InputError, at_least
 from metarec.files import write_text
 from metarec.messages import explained, of_making
 from metarec.tracking.logger import runs
@@ -57,3 +59,21 @@ class SaveConfig(SaveConfigCallback):
             write_text(path, yaml.safe_dump(config, sort_keys=False))
         for run in runs(trainer):
             run.config.update(config, allow_val_change=True)
+
+
+def require_numbers(trainer: Mapping[str, Any]) -> None:
+    """Refuse numbers of a trainer that Lightning takes, and that would train nothing, or the wrong way round.
+
+    Args:
+        trainer: its arguments.
+
+    Raises:
+        InputError: names the first that is out of range.
+    """
+    at_least(
+        1, **{f"trainer__{name}": trainer[name] for name in ("check_val_every_n_epoch", "accumulate_grad_batches")}
+    )
+    at_least(0, **{f"trainer__{name}": trainer[name] for name in ("gradient_clip_val", "log_every_n_steps")})
+    for name in ("val_check_interval", "limit_train_batches"):
+        if trainer[name] == 0:
+            raise InputError(f"trainer.{name} 0: give a share of an epoch > 0, or a number of steps >= 1")

@@ -16,10 +16,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from metarec import checkpoint
 from metarec.allowed import require_components, taken_from
 from metarec.callbacks import LearningCurve, ProgressBar
-from metarec.configuration import Parser, SaveConfig
+from metarec.configuration import Parser, SaveConfig, require_numbers
 from metarec.data.datamodule import EpisodeDataModule
 from metarec.data.ratings import Ratings
-from metarec.errors import InputError, LostProcessError, at_least
+from metarec.errors import InputError, LostProcessError
 from metarec.layers import check_layers
 from metarec.module import SAME_CONFIG, MetaModule
 from metarec.processes import lost_process
@@ -120,10 +120,7 @@ class MetarecCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         own = config["callbacks"] or []
         callbacks = [*self.keepers(), *(own if isinstance(own, list) else [own]), *self.writers()]
-        counts = ("check_val_every_n_epoch", "accumulate_grad_batches")
-        at_least(1, **{f"trainer__{name}": config[name] for name in counts})
-        if config["val_check_interval"] == 0:
-            raise InputError("trainer.val_check_interval 0: give a share of an epoch > 0, or a number of steps >= 1")
+        require_numbers(config)
         if config["enable_progress_bar"] is not False:
             callbacks.append(ProgressBar())
         try:

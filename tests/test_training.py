@@ -335,6 +335,9 @@ def test_a_checkpoint_with_a_payload_is_refused(
     ("option", "expected"),
     [
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches 0: give a number >= 1"),
+        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val -1: give a number >= 0"),
+        ("trainer.log_every_n_steps=-1", "trainer.log_every_n_steps -1: give a number >= 0"),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches 0: give a share of an epoch > 0"),
         ("trainer.val_check_interval=0", "trainer.val_check_interval 0: give a share of an epoch > 0"),
         ("trainer.val_check_interval=100", "trainer: `val_check_interval` (100) must be less than or equal"),
         ("trainer.logger=lightning.pytorch.loggers.MLFlowLogger", "MLFlowLogger: cannot be made (Requirement 'mlflow"),
