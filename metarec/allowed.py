@@ -18,18 +18,20 @@ PACKAGES = ("metarec", "torch", "lightning", "torchmetrics")
 """Packages whose classes a configuration may name."""
 
 REFUSED = (
-    *("metarec.__main__", "metarec.cli", "metarec.commands", "metarec.training", "metarec.experiment"),
     *(
+        "metarec.__main__",
         "metarec.benchmark",
-        "metarec.tuning",
-        "torch._C",
-        "torch._inductor",
-        "torch.distributed.elastic",
-        "torch.export",
+        "metarec.cli",
+        "metarec.commands",
+        "metarec.entry",
+        "metarec.experiment",
     ),
-    *("torch.distributed.launcher", "torch.distributed.run", "torch.hub", "torch.jit", "torch.load", "torch.package"),
-    *("torch.multiprocessing", "torch.serialization", "torch.utils.benchmark", "torch.utils.cpp_extension"),
-    *("lightning.fabric.cli", "lightning.fabric.utilities", "lightning.pytorch.cli", "lightning.pytorch.utilities"),
+    *("metarec.training", "metarec.tuning", "torch._C", "torch._dynamo", "torch._inductor", "torch._strobelight"),
+    *("torch.backends", "torch.distributed.checkpoint", "torch.distributed.elastic", "torch.distributed.launcher"),
+    *("torch.distributed.rpc", "torch.distributed.run", "torch.export", "torch.fx", "torch.hub", "torch.jit"),
+    *("torch.load", "torch.multiprocessing", "torch.package", "torch.serialization", "torch.testing"),
+    *("torch.utils.benchmark", "torch.utils.cpp_extension", "lightning.fabric.cli", "lightning.fabric.utilities"),
+    *("lightning.pytorch.cli", "lightning.pytorch.serve", "lightning.pytorch.utilities"),
 )
 """Parts of them that run code, read what can hold code, or reach the system."""
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -123,8 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Stopped as stopped:
         print(f"metarec: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # who reads has seen enough; a run that it has ended is not done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if given[0] in TRAINING:
+            sys.exit(128 + signal.SIGPIPE)
 
 
 def _parser() -> Parser:

@@ -37,7 +37,11 @@ def export_weights(source: str | Path, into: Path, replace: bool = False) -> Non
         InputError: the checkpoint is refused, see `metarec.checkpoint.read`, or the file is there or cannot be made.
     """
     content = checkpoint.read(source)
-    note = json.dumps({name: content[name] for name in KEPT if name in content}, allow_nan=False)
+    content["epoch"] = max(0, checkpoint.epochs_begun(content) - 1)  # which is how the loops that are left behind count
+    try:
+        note = json.dumps({name: content[name] for name in KEPT if name in content}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{source}: its arguments are no plain values ({error}); train again") from error
     weights = {name: value.detach().clone().contiguous() for name, value in content["state_dict"].items()}
     _require_free(into, replace)
     try:

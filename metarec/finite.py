@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.nn.utils import get_total_norm
 
 from metarec.data.tasks import TaskBatch
 from metarec.errors import DivergedError, InputError, at_least
@@ -39,23 +40,28 @@ class Guard:
         """How many steps were skipped, if any, as a run tells it."""
         return {"skipped_steps": self.skipped} if self.skipped else {}
 
+    @property
+    def batches(self) -> int:
+        """How many batches wait for their step."""
+        return len(self._batches)
+
     def note(self, batch: TaskBatch) -> None:
         """Keep a batch until its step."""
         self._batches.append(batch)
 
-    def check(self, module: Any, total: Tensor) -> None:
-        """Look at a gradient before the step; where a step is skipped, no parameter keeps a gradient.
+    def skips(self, module: Any, total: Tensor) -> bool:
+        """Look at a gradient before the step: whether the step is to be skipped.
 
         Args:
             module: the `MetaModule`.
-            total: norm of its gradient, a scalar.
+            total: norm of its gradient, or what else is finite where the step is, a scalar.
 
         Raises:
             DivergedError: it is not finite, and no more may be skipped; names tasks or parameters.
         """
         batches, self._batches = self._batches, []
         if total.isfinite():
-            return
+            return False
         why = reason(module, batches)
         step = module.global_step + 1
         if self.skipped >= self.may_skip:
@@ -63,8 +69,7 @@ class Guard:
             raise DivergedError(f"step {step} is not finite and was not taken: {why}{cure}")
         self.skipped += 1
         _say(f"step {step} is not finite and was skipped ({self.skipped} of {self.may_skip}): {why}")
-        for parameter in module.parameters():
-            parameter.grad = None
+        return True
 
 
 def clip(module: Any, optimizer: torch.optim.Optimizer, most: float | None, how: str | None) -> None:
@@ -86,14 +91,24 @@ def clip(module: Any, optimizer: torch.optim.Optimizer, most: float | None, how:
     if getattr(module.trainer.precision_plugin, "scaler", None) is not None:
         if most and getattr(optimizer, "_step_supports_amp_scaling", False):
             raise InputError("precision 16-mixed: to clip, give --model.optimizer.init_args.fused=false or bf16-mixed")
-        module.guard.check(module, module.epoch_log.losses[-1])
+        module.guard.skips(module, _losses(module))
         module.clip_gradients(optimizer, most, how)
-    elif most and how in (None, "norm"):
-        module.guard.check(module, clip_norm(module.parameters(), most))
-    else:
-        module.guard.check(module, torch.nn.utils.get_total_norm(gradients(module.parameters())))
-        if most:
-            torch.nn.utils.clip_grad_value_(module.parameters(), most)
+        return
+    by_norm, own = how in (None, "norm"), list(module.parameters())
+    total = clip_norm(own, most) if most and by_norm else get_total_norm(gradients(own))
+    if module.guard.skips(module, total):
+        for parameter in own:
+            parameter.grad = None
+    elif most and not by_norm:
+        torch.nn.utils.clip_grad_value_(own, most)
+
+
+def _losses(module: Any) -> Tensor:
+    """The sum of the losses of a step over its batches and processes, a scalar: finite where all of them are."""
+    total = torch.stack(module.epoch_log.losses[-module.guard.batches :]).sum()
+    if module.trainer.world_size > 1:
+        distributed.all_reduce(total)
+    return total
 
 
 @torch.no_grad()
@@ -108,9 +123,11 @@ def reason(module: Any, batches: Sequence[TaskBatch]) -> str:
         return f"the weights ({_named(wrong)}) are not; lower the optimizer's lr"
     training = module.training
     module.eval()
-    before = [task for batch in batches for task in _tasks(batch, module.algorithm.predict({}, *_asked(batch)))]
-    after = [task for batch in batches for task in _tasks(batch, adapted(module.algorithm, batch))]
-    module.train(training)
+    try:
+        before = [task for batch in batches for task in _tasks(batch, module.algorithm.predict({}, *_asked(batch)))]
+        after = [task for batch in batches for task in _tasks(batch, adapted(module.algorithm, batch))]
+    finally:
+        module.train(training)
     ids = module._data().ratings.user_ids
     if before:
         return f"what is predicted for {_named([ids[task] for task in before])} before adaptation is not; lower lr"
@@ -119,7 +136,8 @@ def reason(module: Any, batches: Sequence[TaskBatch]) -> str:
         cure = f"inner_lr {rate:g}" if rate is not None else "inner_lr"
         return f"adaptation to {_named([ids[task] for task in after])} diverges; lower the algorithm's {cure}"
     wrong = [name for name, value in module.named_parameters() if _bad(value.grad)]
-    return f"the gradient of {_named(wrong) or 'another process'} is not; lower inner_lr, or the optimizer's lr"
+    what = f"the gradient of {_named(wrong)}" if wrong else "the norm of the gradient, or the loss of another process,"
+    return f"{what} is not; lower inner_lr, or the optimizer's lr"
 
 
 def require_finite(state: dict[str, Tensor], step: int) -> None:

@@ -71,5 +71,7 @@ def _check_option(word: str) -> None:
         plain_yaml.check(value)
     except plain_yaml.PlainError as error:
         raise InputError(f"{name}: {error.what}") from error
+    except UnicodeError as error:
+        raise InputError(f"{name}: is no text in UTF-8; write it so") from error
     except yaml.YAMLError:  # the parser has its say about what should be more than a text
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -14,11 +15,15 @@ Settings = dict[str, Any]
 
 COMPARED = ("seed_everything", "trainer", "model", "data")
 FREE = (
-    *("trainer.default_root_dir", "trainer.logger", "trainer.profiler", "trainer.plugins"),
+    *("trainer.default_root_dir", "trainer.logger", "trainer.profiler"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.enable_checkpointing"),
     *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "data.num_workers"),
 )
-"""Where and by how many a run is computed, and what it shows: none of it changes what is computed."""
+"""Where and by how many a run is computed, and what it shows. Other devices sum in another order, and each process
+draws its own dropout: with more or fewer of them, a run goes on well, if not bit for bit."""
+
+PLAIN = (str, int, float, NoneType)
+"""Kinds of settings; truth values are whole numbers."""
 
 NAMED = 3
 """How many differences a message names."""
@@ -74,9 +79,11 @@ def require_settings(path: str, content: Mapping[str, Any], settings: Settings, 
         allow_changes: whether they may differ.
 
     Raises:
-        InputError: they differ; names the first few.
+        InputError: they differ, which names the first few, or the checkpoint's are none.
     """
-    before: Settings = content.get("settings", settings)
+    before = content.get("settings", settings)
+    if not isinstance(before, dict) or not all(isinstance(value, PLAIN) for value in before.values()):
+        raise InputError(f"{path}: its settings are none; give a checkpoint as metarec left it, or train again")
     differ = [name for name in sorted(before.keys() | settings.keys()) if before.get(name) != settings.get(name)]
     if not differ:
         return
@@ -84,7 +91,7 @@ def require_settings(path: str, content: Mapping[str, Any], settings: Settings, 
     more = f", and {len(differ) - NAMED} more" if len(differ) > NAMED else ""
     if not allow_changes:
         raise InputError(f"{path}: {shown}{more}; give what it was trained with, or --allow_changes=true")
-    print(f"metarec: goes on from {path} with changes: {shown}{more}", flush=True)
+    print(f"metarec: goes on from {path} with changes: {InputError(shown + more)}", flush=True)
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:

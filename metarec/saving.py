@@ -13,7 +13,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, distributed
 
-from metarec.errors import at_least
+from metarec import checkpoint
+from metarec.errors import InputError, at_least
 from metarec.files import replacing
 from metarec.signals import Signals, Stopped
 
@@ -27,17 +28,23 @@ class WholeFiles(TorchCheckpointIO):
     Lightning's own way writes into the folder for temporary files first, which may lie on another disk.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint as `metarec.checkpoint.read` does, on the CPU, whatever Lightning asks for."""
+        return checkpoint.read(path)
+
+    def save_checkpoint(self, content: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write a checkpoint, whole or not at all.
 
         Args:
-            checkpoint: what to write.
+            content: what to write.
             path: where.
             storage_options: none are known.
         """
         with replacing(Path(path)) as temporary, temporary.open("wb") as file:
             try:
-                torch.save(checkpoint, file)
+                torch.save(content, file)
                 file.flush()
                 os.fsync(file.fileno())
             except (OSError, RuntimeError) as error:  # torch's own, once its archive cannot be closed
@@ -66,6 +73,7 @@ class KeepLast(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End at once what had been stopped early when it was saved."""
+        _require_one_place(trainer)
         if trainer.ckpt_path is None:
             self._stopped_early, self._stepped = False, None
         trainer.should_stop = self._stopped_early
@@ -101,6 +109,12 @@ class KeepLast(Callback):
             trainer.save_checkpoint(_path(trainer))
         if number:
             raise Stopped(number, self._cure)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the signals back; heed one that came meanwhile."""
+        self._signals.leave()
+        if self._signals.received:
+            raise Stopped(self._signals.received, self._cure)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -152,6 +166,22 @@ def _before_this_step(trainer: Trainer) -> Iterator[None]:
         for part in (progress.total, progress.current):
             part.ready += 1
         progress.is_last_batch = last
+
+
+def _require_one_place(trainer: Trainer) -> None:
+    """Refuse processes that would go on from different steps, as where each machine has a run folder of its own.
+
+    Raises:
+        InputError: they would.
+    """
+    if trainer.world_size == 1:
+        return
+    step = (trainer._checkpoint_connector._loaded_checkpoint or {}).get("global_step", 0)
+    both = torch.tensor([step, -step], device=trainer.strategy.root_device)
+    distributed.all_reduce(both, distributed.ReduceOp.MAX)
+    last, first = both.tolist()
+    if last != -first:
+        raise InputError(f"processes go on from different steps, {-first} and {last}; give all machines one run folder")
 
 
 def _agreed(trainer: Trainer, number: int, due: bool) -> tuple[int, bool]:

@@ -1,8 +1,9 @@
 """SIGTERM and SIGINT while a model is trained: noted when they come, heeded where nothing is lost."""
 
+import os
 import signal
-import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -42,6 +43,7 @@ class Signals:
     def listen(self) -> None:
         """Take the signals over, in place of Lightning's handlers; outside the main thread nothing can."""
         if threading.current_thread() is threading.main_thread() and not self._before:
+            self.received = 0
             self._before = {number: signal.signal(number, self._note) for number in ENDING}
 
     def leave(self) -> None:
@@ -55,4 +57,6 @@ class Signals:
         if self.received:
             raise Stopped(number, "what had been saved before is whole")
         self.received = number
-        print(f"metarec: {signal.Signals(number).name}: stopping after this step", file=sys.stderr, flush=True)
+        line = f"metarec: {signal.Signals(number).name}: stopping after this step\n"
+        with suppress(OSError):  # and not print, which may be at work where the signal came
+            os.write(2, line.encode())
