@@ -59,6 +59,7 @@ def read(path: str | Path) -> Content:
     require_regular(path, "a .ckpt file of metarec")
     try:
         _require_sizes(Path(path))
+        _require_whole(Path(path))
         with warnings.catch_warnings(action="ignore"):  # torch on kinds of tensors, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -206,3 +207,14 @@ def _require_sizes(path: Path) -> None:
         raise ValueError("holds a name twice")
     if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
         raise ValueError("holds a link")
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse an archive with bytes that are not what was written, which torch would take as they are.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: a checksum does not match.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if (odd := archive.testzip()) is not None:
+            raise ValueError(f"{odd} is damaged")

@@ -93,6 +93,18 @@ def test_a_payload_does_not_run(kind: str, last: Content, tmp_path: Path, capsys
     assert [file.name for file in tmp_path.iterdir()] == ["bad.ckpt"]
 
 
+def test_a_byte_that_is_not_what_was_written_is_noticed(trained: Path, tmp_path: Path) -> None:
+    path, spoilt = trained / "run" / "checkpoints" / "last.ckpt", tmp_path / "spoilt.ckpt"
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda entry: entry.file_size)
+        place = path.read_bytes().index(archive.read(largest)) + largest.file_size // 2
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x10
+    spoilt.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{spoilt}: no checkpoint that can be loaded safely"):
+        checkpoint.read(spoilt)
+
+
 @pytest.mark.parametrize("name", ["test", "validate", "predict", "stream", "fit"])
 def test_every_command_refuses_a_payload_and_leaves_nothing(
     name: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
