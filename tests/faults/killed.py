@@ -110,6 +110,7 @@ def fitted(
     found |= {f"best {name}": value for name, value in best["state_dict"].items()}
     found |= {f"metric {name}": value for name, value in trainer.callback_metrics.items()}
     found |= {"curve": (folder / LEARNING).read_text(), "steps": trainer.global_step, "epochs": trainer.current_epoch}
+    found["logged steps"] = trainer.fit_loop.epoch_loop._batches_that_stepped
     return found | {"best step": best["global_step"], "batches": list(cut.batches)}
 
 

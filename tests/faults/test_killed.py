@@ -9,7 +9,7 @@ from metarec.callbacks import LearningCurve
 from metarec.data.ratings import Ratings
 from metarec.epoch_log import EpochLog
 from metarec.saving import KeepLast
-from tests.faults.killed import MOMENTS, SETTINGS, killed_everywhere
+from tests.faults.killed import MOMENTS, SETTINGS, CutAt, differences, fitted, killed_everywhere
 
 Record = Callable[[str, object], None]
 
@@ -30,6 +30,15 @@ def test_killed_once_in_each_setting(setting: str, ratings: Ratings, tmp_path: P
     count, odd = killed_everywhere(ratings, tmp_path, SETTINGS[setting], MOMENTS[0], lambda count: [2 * count // 3])
     record_property("injected", count)
     assert odd == []
+
+
+@pytest.mark.fault("killed")
+@pytest.mark.parametrize("setting", ["plain", "stopped early"])
+def test_killed_when_training_has_ended(setting: str, ratings: Ratings, tmp_path: Path) -> None:
+    """As in the test that follows it: nothing is trained again, and the weights are the averaged ones."""
+    batches: list[list[int]] = []
+    whole, again = (fitted(ratings, tmp_path, SETTINGS[setting], CutAt(MOMENTS[0], None, batches)) for _ in range(2))
+    assert [name for name in differences(whole, again) if not name.startswith("metric ")] == []
 
 
 @pytest.mark.fault("killed")
