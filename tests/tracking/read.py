@@ -9,13 +9,13 @@ import wandb
 from metarec import cli
 from metarec.tracking.offline import offline_runs, records, values
 
+ALLOWED = "--allow-code=tests"
 TINY = [
     "-c=configs/base.yaml",
     "-c=configs/logger/wandb.yaml",
     "-c=configs/scenario/user_cold.yaml",
     "-c=configs/net/neumf.yaml",
-    "--allow-code=tests",
-    "--allow-code=tests",
+    ALLOWED,
     "--data.ratings=tests.conftest.synthetic_ratings",
     "--data.scenario.init_args.min_ratings=11",
     "--data.eval_support=4",

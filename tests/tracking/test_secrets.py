@@ -15,7 +15,7 @@ import pytest
 
 from tests.tracking.conftest import SECRETS
 from tests.tracking.forms import holding, read_all, unpacked
-from tests.tracking.read import FOMAML, TINY, read
+from tests.tracking.read import ALLOWED, FOMAML, TINY, read
 
 ROOT = Path.cwd()
 WORD = b"canary"
@@ -36,6 +36,7 @@ HIDDEN = {
 }
 ONE = [option for option in [*TINY, FOMAML, "--trainer.max_epochs=1"] if option != "--trainer.max_epochs=2"]
 TOLD = [option.replace("configs/", f"{ROOT}/configs/") for option in ONE]
+OPTIONS = [option for option in TOLD if option.startswith("--") and option != ALLOWED]
 EXPERIMENT = f"""
 shows: A table.
 layers: [{", ".join(option.removeprefix("-c=") for option in TOLD if option.startswith("-c="))}]
@@ -43,12 +44,12 @@ reference: fomaml
 metrics: [mae]
 seeds: [0]
 options:
-{chr(10).join("  " + option.removeprefix("--").replace("=", ": ", 1) for option in TOLD if option.startswith("--"))}
+{chr(10).join("  " + option.removeprefix("--").replace("=", ": ", 1) for option in OPTIONS)}
 methods:
   fomaml: {{}}
 """
 CALLS = {
-    "run": (0, ["run", "mine.yaml"]),
+    "run": (0, ["run", "mine.yaml", ALLOWED]),
     "table": (0, ["table", "mine.yaml", "--track"]),
     "report": (0, ["report", "mine.yaml", "--into", "page.html"]),
     "dashboard": (0, ["dashboard", "mine.yaml", "--into", "dashboard"]),
