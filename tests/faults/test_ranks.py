@@ -127,6 +127,7 @@ def test_a_killed_process_ends_the_other_within_a_minute(victim: int, tmp_path: 
     assert said == ["metarec: error: a process that trains with this one has ended, so this one ends too"]
 
 
+@pytest.mark.long
 @pytest.mark.fault("killed")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_two_processes_resume_to_the_same_end(number: int, tmp_path: Path) -> None:
