@@ -58,8 +58,7 @@ def read(path: str | Path) -> Content:
     """
     require_regular(path, "a .ckpt file of metarec")
     try:
-        _require_sizes(Path(path))
-        _require_whole(Path(path))
+        _require_sound(Path(path))
         with warnings.catch_warnings(action="ignore"):  # torch on kinds of tensors, which are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -191,30 +190,23 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _require_sizes(path: Path) -> None:
-    """Refuse an archive that holds more than the file has bytes: torch packs nothing, and a bomb does.
+def _require_sound(path: Path) -> None:
+    """Refuse an archive with more in it than the file has bytes, or with bytes that are not what was written.
+
+    torch packs nothing, and a bomb does; what is damaged, torch would take as it is.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it does, or is no archive.
+        ValueError, zipfile.BadZipFile: it is no archive, or one of these.
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-    if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-        raise ValueError("packed")
-    if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise ValueError("declares more than there is")
-    if len({entry.filename for entry in entries}) < len(entries):
-        raise ValueError("holds a name twice")
-    if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
-        raise ValueError("holds a link")
-
-
-def _require_whole(path: Path) -> None:
-    """Refuse an archive with bytes that are not what was written, which torch would take as they are.
-
-    Raises:
-        ValueError, zipfile.BadZipFile: a checksum does not match.
-    """
-    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
+            raise ValueError("packed")
+        if sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise ValueError("declares more than there is")
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise ValueError("holds a name twice")
+        if any(stat.S_ISLNK(entry.external_attr >> 16) for entry in entries):
+            raise ValueError("holds a link")
         if (odd := archive.testzip()) is not None:
             raise ValueError(f"{odd} is damaged")

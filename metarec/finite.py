@@ -135,7 +135,11 @@ def reason(module: Any, batches: Sequence[TaskBatch]) -> str:
         rate = getattr(getattr(module.algorithm, "inner_loop", None), "inner_lr", None)
         cure = f"inner_lr {rate:g}" if rate is not None else "inner_lr"
         return f"adaptation to {_named([ids[task] for task in after])} diverges; lower the algorithm's {cure}"
-    wrong = [name for name, value in module.named_parameters() if _bad(value.grad)]
+    wrong = [
+        name
+        for name, value in module.named_parameters()
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients([value]))
+    ]
     what = f"the gradient of {_named(wrong)}" if wrong else "the norm of the gradient, or the loss of another process,"
     return f"{what} is not; lower inner_lr, or the optimizer's lr"
 
@@ -166,14 +170,6 @@ def _tasks(batch: TaskBatch, prediction: Tensor) -> list[int]:
     wrong = (~prediction.isfinite() & batch.query.mask).any(dim=1)
     found: list[int] = batch.task[wrong].tolist()
     return found
-
-
-def _bad(gradient: Tensor | None) -> bool:
-    """Whether a gradient is there and not finite."""
-    if gradient is None:
-        return False
-    values = gradient.coalesce().values() if gradient.is_sparse else gradient
-    return not bool(values.isfinite().all())
 
 
 def _named(names: Sequence[str]) -> str:

@@ -116,10 +116,6 @@ class KeepLast(Callback):
         if self._signals.received:
             raise Stopped(self._signals.received, self._cure)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        self._signals.leave()
-
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
         self._signals.leave()
@@ -174,24 +170,26 @@ def _require_one_place(trainer: Trainer) -> None:
     Raises:
         InputError: they would.
     """
-    if trainer.world_size == 1:
-        return
     step = (trainer._checkpoint_connector._loaded_checkpoint or {}).get("global_step", 0)
-    both = torch.tensor([step, -step], device=trainer.strategy.root_device)
-    distributed.all_reduce(both, distributed.ReduceOp.MAX)
-    last, first = both.tolist()
+    last, first = _most(trainer, step, -step)
     if last != -first:
         raise InputError(f"processes go on from different steps, {-first} and {last}; give all machines one run folder")
 
 
 def _agreed(trainer: Trainer, number: int, due: bool) -> tuple[int, bool]:
     """What one process has noted or finds due, all do."""
-    if trainer.world_size == 1:
-        return number, due
-    both: Tensor = torch.tensor([number, int(due)], device=trainer.strategy.root_device)
-    distributed.all_reduce(both, distributed.ReduceOp.MAX)
-    found, any_due = both.tolist()
+    found, any_due = _most(trainer, number, int(due))
     return found, bool(any_due)
+
+
+def _most(trainer: Trainer, *own: int) -> list[int]:
+    """The largest that any process has of each number."""
+    if trainer.world_size == 1:
+        return list(own)
+    numbers: Tensor = torch.tensor(own, device=trainer.strategy.root_device)
+    distributed.all_reduce(numbers, distributed.ReduceOp.MAX)
+    found: list[int] = numbers.tolist()
+    return found
 
 
 def _disk_error(error: BaseException, path: Any) -> OSError:

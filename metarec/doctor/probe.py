@@ -4,7 +4,6 @@ import importlib
 import importlib.util
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -96,6 +95,3 @@ def cache() -> str:
 
 QUESTIONS: dict[str, Callable[[], Any]] = {"?devices": devices, "?adapt": adapt, "?account": account, "?cache": cache}
 """What can be asked beside modules, by a name that no module has."""
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.utils import get_total_norm
 
 from metarec.errors import DivergedError
+from metarec.optim import gradients
 from metarec.tracking import artifacts, charts
 from metarec.tracking.axes import define_axes
 from metarec.tracking.identity import note
@@ -59,8 +60,7 @@ class Track(Callback):
         found = runs(trainer) if _logs(trainer, trainer.global_step + 1) else []
         if not found:
             return
-        gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
-        norm = get_total_norm([grad.coalesce().values() if grad.is_sparse else grad for grad in gradients])
+        norm = get_total_norm(gradients(pl_module.parameters()))
         for run in found:
             run.log({"train/gradient_norm": float(norm), **_moment(trainer)})
         scales = getattr(trainer.precision_plugin, "scaler", None) is not None  # overflows are expected, and skipped
