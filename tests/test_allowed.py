@@ -129,6 +129,7 @@ def test_code_that_is_no_component_is_refused_within_the_packages_too(
         allowed.require_components({"anything": [{"class_path": path}]})
 
 
+@pytest.mark.usefixtures("control")
 def test_what_configurations_name_is_a_component() -> None:
     classes = ["torch.optim.AdamW", "lightning.pytorch.callbacks.EarlyStopping", "metarec.nets.ncf.NeuMF"]
     functions = ["metarec.data.sources.movielens_100k", "metarec.data.sources.only", "metarec.tracking.wandb_logger"]
@@ -140,6 +141,7 @@ def test_what_configurations_name_is_a_component() -> None:
 
 
 @pytest.mark.parametrize("option", ["--allow-code=owncode", "--allow-code", "--allow-code=other,owncode"])
+@pytest.mark.usefixtures("control")
 def test_the_command_line_allows_code_and_for_that_call_alone(
     option: str, trained: Path, imported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +155,7 @@ def test_the_command_line_allows_code_and_for_that_call_alone(
     assert not imported.exists()
 
 
+@pytest.mark.usefixtures("control")
 def test_other_code_trains_where_it_is_allowed(trained: Path, tmp_path: Path) -> None:
     options = [f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.max_epochs=1", "--allow-code=owncode"]
     own = ["--model.net.class_path=owncode.Net", "--then_test=true"]
@@ -221,6 +224,7 @@ def test_no_experiment_allows_code(
     assert "is none that a file may give" in refused(capsys, ["run", str(path), "--dry-run"])
 
 
+@pytest.mark.usefixtures("control")
 def test_the_option_is_handed_on_to_runs(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = experiment(tmp_path, trained, {"model.net.class_path": "owncode.Net"})
     cli.main(["run", str(path), "--dry-run", "--allow-code=owncode"])

@@ -61,6 +61,7 @@ def evil_zip(path: Path, payload: Payload) -> None:
             archive.writestr(name, pickle.dumps(payload) if name.endswith("data.pkl") else value)
 
 
+@pytest.mark.usefixtures("control")
 def test_what_metarec_leaves_is_read(trained: Path, last: Content, tmp_path: Path) -> None:
     assert last["metarec"]["format"] == checkpoint.FORMAT == 1
     assert resumable(last, "last.ckpt") is last
@@ -426,6 +427,7 @@ def test_what_only_lightning_can_find_is_one_line_too(
     assert "forged.ckpt: its state cannot be restored (KeyError: " in line
 
 
+@pytest.mark.usefixtures("control")
 def test_an_error_of_training_is_not_taken_for_one_of_the_checkpoint(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +457,7 @@ def test_other_data_and_splits_are_refused(
     assert f"{path}: was trained on other data or another split" in line
 
 
+@pytest.mark.usefixtures("control")
 def test_the_note_holds_digests(last: Content, trained: Path) -> None:
     from metarec.configured import data_of
 

@@ -176,10 +176,12 @@ def test_no_secret_is_shown(world: World) -> None:
     assert "canary" not in found.text + world.doctor().stdout
 
 
+@pytest.mark.usefixtures("control")
 def test_short_values_of_secrets_are_left_where_they_are_words() -> None:
     assert without_secrets("1 ok", {"SOME_KEY": "1"}) == "1 ok"
 
 
+@pytest.mark.usefixtures("control")
 def test_learn2learn_is_what_its_requirements_file_asks_for() -> None:
     text = Path("requirements/learn2learn.txt").read_text()
     assert LEARN2LEARN in [line.split(" ")[0] for line in text.splitlines()]
@@ -193,17 +195,20 @@ def test_learn2learn_is_what_its_requirements_file_asks_for() -> None:
         ("", ["1", "odd"], []),
     ],
 )
+@pytest.mark.usefixtures("control")
 def test_ranges(ranges: str, inside: list[str], outside: list[str]) -> None:
     one = Requirement("x", ranges)
     assert [one.admits(version) for version in [*inside, *outside]] == [True] * len(inside) + [False] * len(outside)
 
 
+@pytest.mark.usefixtures("control")
 def test_requirements_as_packaging_notes_them() -> None:
     texts = ["jsonargparse[signatures]<5,>=4.53", 'ray<3,>=2.50; extra == "ray"', "metarec[figures]; extra == 'dev'"]
     assert parsed(texts) == [Requirement("jsonargparse", "<5,>=4.53"), Requirement("ray", "<3,>=2.50", "ray")]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("control")
 def test_here_all_is_well_and_learn2learn_adapts() -> None:
     command = [sys.executable, "-m", "metarec", "doctor", "--json"]
     plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}

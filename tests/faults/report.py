@@ -4,6 +4,7 @@
 """
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from tests.faults.catalogue import CATALOGUE
 
 INJECTED = "injected"
 """Property of a test: how often it injected its fault, where that is not once."""
+
+
+@pytest.fixture
+def control(record_property: Callable[[str, object], None]) -> None:
+    """For a test among those of a fault that injects none itself: what is sound has to pass, too."""
+    record_property(INJECTED, 0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

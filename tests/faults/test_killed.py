@@ -43,6 +43,7 @@ def test_killed_when_training_has_ended(setting: str, ratings: Ratings, tmp_path
 
 @pytest.mark.fault("killed")
 @pytest.mark.parametrize("left_out", ["epoch_log", "metrics", "rows"])
+@pytest.mark.usefixtures("control")
 def test_what_is_not_restored_is_seen(
     left_out: str, ratings: Ratings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

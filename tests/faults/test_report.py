@@ -19,6 +19,11 @@ def test_survived(number):
 def test_many(record_property):
     record_property("injected", 20)
 
+@pytest.mark.fault("killed")
+@pytest.mark.usefixtures("control")
+def test_sound():
+    pass
+
 @pytest.mark.fault("empty")
 def test_skipped():
     pytest.skip("no such disk")
@@ -46,7 +51,7 @@ def test_the_table_counts(pytester: pytest.Pytester) -> None:
     into = pytester.path / "README.md"
     into.write_text("<!-- begin faults -->\n<!-- end faults -->\n")
     done = pytester.runpytest("-p", "tests.faults.report", "-m", "fault", f"--faults-into={into}")
-    done.assert_outcomes(passed=4, failed=1, skipped=1, errors=1)
+    done.assert_outcomes(passed=5, failed=1, skipped=1, errors=1)
     text = into.read_text()
     assert "| off the scale" not in text
     assert re.search(r"off the scale \|[^|]*\| 4 \| 3 \|", text)

@@ -145,6 +145,7 @@ def test_a_job_that_is_done_does_not_fail_from_the_end_of_wandb(
     assert said.count("`metarec sync` uploads what was logged") == (error is not None)
 
 
+@pytest.mark.usefixtures("control")
 def test_an_error_that_is_ours_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def teardown(code: int) -> None:
         raise KeyError("ours")
